@@ -1,0 +1,166 @@
+"""What a provider implements for one endpoint: read a request and edit it, read an answer and end it differently.
+
+Rules: an adapter does no I/O, never logs, never reads settings. What it does not know it reports as
+``Unknown``, so that a vendor's novelty shows up as a metric and, at worst, as a refusal, never as a bypass.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from gateway.core.edit import edit
+from gateway.core.errors import BadRequest, GatewayError
+from gateway.core.frames import Frame
+from gateway.core.strict import duplicate_member
+from gateway.core.view import Completion, Event, Path, Prompt, Text, Tool, ToolResult
+
+
+class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a compatible provider differs from the one that it is like, as data."""
+
+    stream_usage: str = "ask"
+    """Whether a stream carries usage: ``ask`` (only if asked), ``always`` (unasked), ``never``."""
+
+
+DEFAULT_QUIRKS = Quirks()
+
+
+class Payload(msgspec.Struct, frozen=True, gc=False):
+    """One frame of ours, before it is framed."""
+
+    data: bytes
+    event: str = ""
+    """The name for wires whose events are named."""
+
+
+class RequestAdapter:
+    """One request body in one wire format, and the edits to it."""
+
+    history: ClassVar[Path] = ()
+    """Where the conversation lives in the body."""
+
+    model: str = ""
+    stream: bool = False
+    tools: Sequence[Tool] = ()
+    """Every tool that the request declares, wherever it declares it."""
+    session: tuple[str, str] | None = None
+    """The vendor's own session field, and its name."""
+
+    def __init__(
+        self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
+    ) -> None:
+        self.body = body
+        self.params = params or {}
+        """What the endpoint's path matched, percent-decoded."""
+        self.quirks = quirks
+        self._edits: dict[Path, bytes | None] = {}
+
+    @property
+    def tool_results(self) -> Sequence[ToolResult]:
+        """Every tool result in the history; parsed on first use."""
+        return ()
+
+    def texts(self) -> Iterable[str]:
+        """Return every text that the model reads: for token estimates."""
+        return ()
+
+    def ask_usage(self) -> bool:
+        """Ask for usage where the wire sends it only then; return whether a frame of it must be hidden."""
+        return False
+
+    def set(self, path: Path, value: object) -> None:
+        """Replace one value; the rest keeps its bytes."""
+        self._edits[path] = msgspec.json.encode(value)
+
+    def remove(self, path: Path) -> None:
+        """Remove one member or element."""
+        self._edits[path] = None
+
+    def set_model(self, name: str) -> None:
+        """Send the request to another model."""
+        self.set(("model",), name)
+
+    def set_tool_result(self, result: ToolResult, text: str) -> None:
+        """Replace a whole tool result by a text."""
+        self.set(result.path, text)
+
+    def set_text(self, block: Text, text: str) -> None:
+        """Replace one block of text."""
+        self.set(block.path, text)
+
+    @property
+    def edited(self) -> bool:
+        """Whether anything differs from what the client sent."""
+        return bool(self._edits)
+
+    def encode(self) -> bytes:
+        """Return the body to send: the original object when there are no edits."""
+        return edit(self.body, self._edits) if self._edits else self.body
+
+    def path(self, path: str) -> str:
+        """Return the path to send, for wires that say the model or the streaming in it."""
+        return path
+
+    def require_unique_members(self) -> None:
+        """Refuse a body in which a top-level key occurs twice: what was judged must be what is sent."""
+        if self.body and (key := duplicate_member(self.body)) is not None:
+            raise BadRequest(f"The request body has the key {key!r} twice at $; send it once.")
+
+    @classmethod
+    def compose(cls, model: str, prompt: Prompt) -> bytes:
+        """Return the body of a plain request, not streamed."""
+        raise NotImplementedError
+
+
+class OpaqueRequest(RequestAdapter):
+    """A body that is streamed on unparsed."""
+
+
+class ResponseAdapter:
+    """Reads one response frame by frame, and can end it differently."""
+
+    keep_alive: ClassVar[bytes] = b": keep-alive\n\n"
+    """What this wire's clients accept between two events while nothing flows."""
+    newline: ClassVar[bytes] = b"\n"
+    """The line end of this wire's events."""
+    arrays: ClassVar[bool] = False
+    """A stream may come as a JSON array instead of events."""
+    terminator: ClassVar[bytes] = b""
+    """A payload that ends the stream and is not JSON, such as ``[DONE]``."""
+
+    def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
+        self.request = request
+        self.streamed = streamed
+        """The answer comes in many frames; a request for a stream may be answered by a whole body."""
+        self.hiding = False
+        """Some frame may have to be hidden: usage that the client did not ask for."""
+        self.event_name = ""
+        """The name that the ``event:`` line of the frame read last must have; empty: none on this wire."""
+
+    def events(self, frame: Frame) -> Iterable[Event]:
+        """Map a frame to events; raise one of ``strict.UNREADABLE`` for a payload that can't be read."""
+        raise NotImplementedError
+
+    def hides(self, frame: Frame) -> bool:
+        """Whether the client must not see this frame; asked only while ``hiding``."""
+        return False
+
+    def error(self, error: GatewayError) -> Iterable[Payload]:
+        """Return our error as this wire's own events, after which the stream ends."""
+        raise NotImplementedError
+
+    def refusal(self, text: str, held: Sequence[Frame], completion: Completion) -> Iterable[Payload]:
+        """Return a valid ending in place of the frames that were held.
+
+        Text in a held frame is repeated before the refusal; id, model and usage are the real ones. A whole
+        answer is one held frame, and its replacement one payload.
+        """
+        raise NotImplementedError
+
+
+class OpaqueResponse(ResponseAdapter):
+    """An answer that is streamed on unparsed."""
+
+    def events(self, frame: Frame) -> Iterable[Event]:
+        return ()

@@ -1,0 +1,284 @@
+"""A provider as data: where it is, which endpoints it has, and how it writes its errors."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import ClassVar, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+
+from gateway.core.adapter import OpaqueRequest, OpaqueResponse, Quirks, RequestAdapter, ResponseAdapter
+from gateway.core.errors import ErrorKind, GatewayError, kind_of_status
+
+_PLACEHOLDER = re.compile(r"\{(\w+)(\+?)\}")
+
+
+class Endpoint:
+    """One method and path of a provider's API.
+
+    ``path`` is what the vendor's SDK appends to its base URL, without a version segment that the provider
+    declares in ``versions``; ``{name}`` matches one segment, ``{name+}`` also slashes and colons.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        request: type[RequestAdapter] = OpaqueRequest,
+        response: type[ResponseAdapter] = OpaqueResponse,
+        *,
+        carries_calls: bool = False,
+        stateful: bool = False,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.request = request
+        self.response = response
+        self.carries_calls = carries_calls
+        """An answer may hold a tool call; only such answers are ever gated."""
+        self.stateful = stateful
+        """It reaches what is kept upstream, unseen by policies: batches, stored answers."""
+        self.opaque = request is OpaqueRequest
+        """Both bodies are streamed on unparsed."""
+        self.pattern = _compile(path) if "{" in path else None
+        self.name = f"{method} {path}"
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.name}>"
+
+
+def _compile(path: str) -> re.Pattern[str]:
+    pattern = ""
+    position = 0
+    for match in _PLACEHOLDER.finditer(path):
+        pattern += re.escape(path[position : match.start()])
+        pattern += f"(?P<{match[1]}>{'.+' if match[2] else '[^/]+'})"
+        position = match.end()
+    return re.compile(pattern + re.escape(path[position:]))
+
+
+class Match(msgspec.Struct, frozen=True):
+    """An endpoint that a path leads to."""
+
+    endpoint: Endpoint
+    params: Mapping[str, str]
+    """What the placeholders matched, percent-decoded."""
+    path: str
+    """What follows the base URL, spelt as the vendor spells it."""
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """A request to a provider as a value, so that signing needs no socket."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+
+    def with_header(self, name: str, value: str) -> "UpstreamRequest":
+        """Return a copy with one header more."""
+        return msgspec.structs.replace(self, headers=(*self.headers, (name, value)))
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A provider's data: what its class declares, what a row or an operator's settings change."""
+
+    name: str
+    base_url: str
+    display_name: str = ""
+    key_variables: tuple[str, ...] = ()
+    """Environment variables in which people keep the key, the first that is set wins."""
+    key_page: str = ""
+    """Where a person gets a key."""
+    models_path: str = "/models"
+    forward_unlisted: bool = False
+    """Forward paths that no endpoint lists, unparsed."""
+    quirks: Quirks = Quirks()
+
+
+class Provider:
+    """One vendor's API; instances of a class differ in data."""
+
+    endpoints: ClassVar[tuple[Endpoint, ...]] = ()
+    versions: ClassVar[tuple[str, ...]] = ()
+    """Version segments that a client may write before an endpoint's path, without slashes."""
+    default_version: ClassVar[str] = ""
+    """The version to send when the client wrote none; empty: the base URL ends in it, or there is none."""
+    claims_last: ClassVar[bool] = False
+    """Its claims on root paths count only where no other provider has one."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.name = row.name
+        self.display_name = row.display_name or row.name
+        self.base_url = row.base_url.rstrip("/")
+        self._static = {(e.method, e.path): e for e in self.endpoints if e.pattern is None}
+        self._patterns = [e for e in self.endpoints if e.pattern is not None]
+
+    def __repr__(self) -> str:
+        return f"<Provider {self.name}>"
+
+    def match(self, method: str, path: str) -> Match | None:
+        """Find the endpoint of a raw path below the provider's prefix, in any spelling of the version."""
+        version, rest = self._split_version(path)
+        prefix = f"/{version or self.default_version}" if self.default_version else ""
+        if endpoint := self._static.get((method, rest)):
+            return Match(endpoint, {}, prefix + rest)
+        for endpoint in self._patterns:
+            if endpoint.method == method and endpoint.pattern and (found := endpoint.pattern.fullmatch(rest)):
+                params = {name: unquote(value) for name, value in found.groupdict().items()}
+                return Match(endpoint, params, prefix + rest)
+        if self.row.forward_unlisted:
+            return Match(Endpoint(method, "/{path+}"), {}, path)
+        return None
+
+    def _split_version(self, path: str) -> tuple[str, str]:
+        version = ""
+        while True:
+            segment, slash, rest = path[1:].partition("/")
+            if not slash or segment not in self.versions:
+                return version, path
+            version, path = segment, "/" + rest
+
+    def claims(self, method: str, path: str, headers: Mapping[str, str], query: str) -> bool:
+        """Whether a path at the gateway's root, with its version segment, is this provider's."""
+        return False
+
+    def sign(self, request: UpstreamRequest, secret: str) -> UpstreamRequest:
+        """Add a stored secret; the client's own credential never passes here."""
+        return request.with_header("Authorization", f"Bearer {secret}")
+
+    def error(self, error: GatewayError, endpoint: Endpoint | None) -> bytes:
+        """Return our error as a body of this endpoint."""
+        raise NotImplementedError
+
+    def error_kind(self, status: int, body: bytes) -> ErrorKind:
+        """Map the upstream's own error to a kind; by default by the status alone."""
+        return kind_of_status(status)
+
+    def model_ids(self, body: bytes) -> list[str]:
+        """Read the ids out of the provider's list of models."""
+        return [model.id for model in _models.decode(body).data]
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model] = []
+
+
+_models = msgspec.json.Decoder(_Models)
+
+_ProviderClass = TypeVar("_ProviderClass", bound=type[Provider])
+_REGISTERED: dict[str, tuple[type[Provider], Row]] = {}
+
+
+def provider(
+    name: str,
+    *,
+    base_url: str,
+    display_name: str = "",
+    key_variables: tuple[str, ...] = (),
+    key_page: str = "",
+    models_path: str = "/models",
+) -> Callable[[_ProviderClass], _ProviderClass]:
+    """Register a provider class under a name; registering a name twice raises."""
+
+    def register(cls: _ProviderClass) -> _ProviderClass:
+        if name in _REGISTERED:
+            raise ValueError(f"provider {name!r} is registered twice: {_REGISTERED[name][0]} and {cls}")
+        _REGISTERED[name] = (
+            cls,
+            Row(
+                name=name,
+                base_url=base_url,
+                display_name=display_name,
+                key_variables=key_variables,
+                key_page=key_page,
+                models_path=models_path,
+            ),
+        )
+        return cls
+
+    return register
+
+
+class Overrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a row of a compatible provider, or an operator's settings, say of a provider."""
+
+    like: str = ""
+    """A registered provider whose class this row uses; empty: change the provider of that name."""
+    base_url: str = ""
+    name: str = ""
+    """Display name."""
+    key_variables: tuple[str, ...] = ()
+    key_page: str = ""
+    models_path: str = ""
+    forward_unlisted: bool | None = None
+    stream_usage: str = ""
+
+
+class Providers(Mapping[str, Provider]):
+    """All providers by name: what modules registered, under what rows and settings change."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Overrides]] = ()) -> None:
+        self._providers = {name: cls(row) for name, (cls, row) in _REGISTERED.items()}
+        for layer in rows:
+            for name, overrides in layer.items():
+                self._providers[name] = self._overridden(name, overrides)
+        self._claimants = sorted(
+            (p for p in self._providers.values() if type(p).claims is not Provider.claims and _native(p)),
+            key=lambda p: p.claims_last,
+        )
+
+    def _overridden(self, name: str, overrides: Overrides) -> Provider:
+        like = overrides.like or name
+        if like not in self._providers:
+            known = ", ".join(sorted(self._providers))
+            raise ValueError(f"provider {name!r} is like {like!r}, which is not one of: {known}")
+        original = self._providers[like]
+        row = original.row
+        if overrides.like and not overrides.base_url:
+            raise ValueError(f"provider {name!r} needs a base_url")
+        if overrides.like:
+            row = Row(name=name, base_url=overrides.base_url, models_path=row.models_path, quirks=row.quirks)
+        quirks = row.quirks
+        if overrides.stream_usage:
+            quirks = msgspec.structs.replace(quirks, stream_usage=overrides.stream_usage)
+        return type(original)(
+            msgspec.structs.replace(
+                row,
+                base_url=overrides.base_url or row.base_url,
+                display_name=overrides.name or row.display_name,
+                key_variables=overrides.key_variables or row.key_variables,
+                key_page=overrides.key_page or row.key_page,
+                models_path=overrides.models_path or row.models_path,
+                forward_unlisted=row.forward_unlisted
+                if overrides.forward_unlisted is None
+                else overrides.forward_unlisted,
+                quirks=quirks,
+            )
+        )
+
+    def claimant(self, method: str, path: str, headers: Mapping[str, str], query: str) -> Provider | None:
+        """Return the provider that a path at the gateway's root belongs to."""
+        for candidate in self._claimants:
+            if candidate.claims(method, path, headers, query):
+                return candidate
+        return None
+
+    def __getitem__(self, name: str) -> Provider:
+        return self._providers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._providers)
+
+    def __len__(self) -> int:
+        return len(self._providers)
+
+
+def _native(candidate: Provider) -> bool:
+    """Whether the provider is one that a module registered: rows of the same class claim nothing."""
+    return candidate.name in _REGISTERED

@@ -1,0 +1,312 @@
+"""The response state machine: pass, hold, release, refuse. Synchronous, no I/O.
+
+It decides once, at the start, how an answer is relayed:
+
+- *observing*: every chunk passes as it is; frames are read for the record, and nothing that can't be read
+  ever breaks the stream;
+- *sifting*: as observing, but frame by frame, since one frame (usage that the client did not ask for) is to be
+  hidden;
+- *gating*: frames are read strictly, and from the first tool call on they are held until there is a verdict.
+  What can't be read is not released, and nothing follows the wire's terminator.
+"""
+
+from collections.abc import Iterable
+
+from gateway.core.adapter import Payload, ResponseAdapter
+from gateway.core.errors import GatewayError, NotEvaluated
+from gateway.core.frames import Frame, Framer, Shape
+from gateway.core.strict import call_shapes, tree
+from gateway.core.view import Completion, End, Event, StreamError, TextDelta, ToolCallDelta, Unknown
+
+
+class Relay:
+    """Relays one response; what may go to the client is what ``feed`` and the endings return."""
+
+    __slots__ = (
+        "_completion",
+        "_framer",
+        "_gate",
+        "_held",
+        "_held_size",
+        "_hold_limit",
+        "_reading",
+        "_sent",
+        "_sifting",
+        "_unjudgeable",
+        "adapter",
+        "done",
+        "failure",
+        "unknown",
+        "unreadable",
+    )
+
+    def __init__(
+        self,
+        framer: Framer,
+        adapter: ResponseAdapter,
+        completion: Completion,
+        *,
+        gate: bool = False,
+        hold_limit: int = 4 << 20,
+    ) -> None:
+        self.adapter = adapter
+        self.done = False
+        """The wire's terminator has been seen."""
+        self.failure: GatewayError | None = None
+        """Why a gated answer can't go on; what was returned until then may go out."""
+        self.unreadable = 0
+        """Frames that could not be read."""
+        self.unknown: dict[str, int] = {}
+        """What the adapter did not know, by name."""
+        self._completion = completion
+        self._framer = framer
+        self._gate = gate
+        self._sifting = adapter.hiding
+        self._hold_limit = hold_limit
+        self._held: list[Frame] = []
+        self._held_size = 0
+        self._unjudgeable = False
+        self._reading = True
+        self._sent = False
+
+    @property
+    def held(self) -> bool:
+        """Whether frames wait for a verdict."""
+        return bool(self._held)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer has ended as its wire says answers end."""
+        return self.done or self._completion.finish_reason is not None or not self._reading
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether no frame is half sent, so that a keep-alive may go out."""
+        if not self._reading or not self._sent:
+            return False
+        return self._gate or self._sifting or not self._framer.pending
+
+    def keep_alive(self) -> bytes:
+        """Return what may go out between two frames while nothing flows; empty: nothing may."""
+        return self._framer.keep_alive(self.adapter.keep_alive) if self.at_boundary else b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take bytes of the upstream, return those that may go to the client now."""
+        if not self._reading:
+            return chunk
+        framer = self._framer
+        if self._gate:
+            return self._sift(framer.feed(chunk), chunk, gate=True)
+        if self._sifting:
+            return self._sift(framer.feed(chunk), chunk, gate=False)
+        for frame in framer.feed(chunk):
+            if frame.data:
+                self._observe(frame)
+        if framer.overflow:
+            self._stop_reading()
+        elif framer.complete:
+            self.done = True
+        self._sent = True
+        return chunk
+
+    def close(self) -> bytes:
+        """Take the end of the upstream's bytes, return what may go to the client now."""
+        if not self._reading:
+            return b""
+        framer = self._framer
+        rest = framer.close()
+        if self._gate or self._sifting:
+            ready = self._sift(rest, b"", gate=self._gate)
+            self._fail_closed()
+            return ready
+        for frame in rest:
+            if frame.data:
+                self._observe(frame)
+        self.done = self.done or framer.complete
+        return b""
+
+    def release(self) -> bytes:
+        """Return the bytes that were held: they were judged, and may go."""
+        self._sent = True
+        released = b"".join(map(self._encode, self._held))
+        self._held = []
+        return released
+
+    def refuse(self, text: str) -> bytes:
+        """Return the answer's other ending, in place of what was held."""
+        payloads = self.adapter.refusal(text, self._held, self._completion)
+        self._held = []
+        return self._end(payloads)
+
+    def fail(self, error: GatewayError) -> bytes | None:
+        """Return the error in the wire's own form; None where only an abort tells the client."""
+        framer = self._framer
+        self._held = []
+        if framer.whole:
+            return None
+        # Half a frame that has left is closed first, so that the error is a frame of its own.
+        half = framer.pending and not self._gate and not self._sifting
+        closing = framer.mend() if half else b""
+        return None if closing is None else closing + self._end(self.adapter.error(error))
+
+    def _end(self, payloads: Iterable[Payload]) -> bytes:
+        framer = self._framer
+        parts = []
+        for payload in payloads:
+            parts.append(framer.wrap(payload.data, payload.event, first=not self._sent))
+            self._sent = True
+        parts.append(framer.end(first=not self._sent))
+        return b"".join(parts)
+
+    def _observe(self, frame: Frame) -> tuple[Event, ...]:
+        try:
+            events = tuple(self.adapter.events(frame))
+        except Exception:  # noqa: BLE001  # whatever an adapter can't read, a stream that is only observed goes on
+            self.unreadable += 1
+            return ()
+        for event in events:
+            self._completion.apply(event)
+            kind = type(event)
+            if kind is End or kind is StreamError:
+                self.done = True
+            elif kind is Unknown:
+                self._count(event.name)  # type: ignore[union-attr]  # `type() is` does not narrow, and isinstance costs more per event
+        return events
+
+    def _count(self, name: str) -> None:
+        self.unknown[name] = self.unknown.get(name, 0) + 1
+
+    def _stop_reading(self) -> None:
+        """Give up reading an answer whose frame is too large; its bytes go on."""
+        self.unreadable += 1
+        self._reading = False
+
+    def _sift(self, frames: list[Frame], chunk: bytes, *, gate: bool) -> bytes:
+        framer = self._framer
+        ready: list[bytes] = []
+        for frame in frames:
+            if gate and (self.done or self.failure):
+                break
+            passes = self._judge(frame) if gate else self._pass(frame)
+            if passes:
+                ready.append(self._encode(frame) if gate else frame.raw)
+        if framer.overflow:
+            if gate:
+                self.failure = self.failure or NotEvaluated("The upstream sent an event over the size limit.")
+            else:
+                ready.append(framer.drain())
+                self._stop_reading()
+        elif framer.complete:
+            self.done = True
+        if self.done:
+            self._fail_closed()
+        if not ready:
+            return b""
+        self._sent = True
+        if len(ready) == 1 and ready[0] == chunk:
+            return chunk
+        return b"".join(ready)
+
+    def _fail_closed(self) -> None:
+        """At the end of a gated answer: what nobody could interpret is not released."""
+        if self._unjudgeable and self.failure is None:
+            names = ", ".join(self.unknown)
+            self.failure = NotEvaluated(
+                f"The upstream's answer holds what the gateway does not know ({names}), so no policy could judge it."
+            )
+
+    def _pass(self, frame: Frame) -> bool:
+        if not frame.data:
+            return True
+        self._observe(frame)
+        return not self.adapter.hides(frame)
+
+    def _encode(self, frame: Frame) -> bytes:
+        """Return a gated frame as it may leave: as it came, or its payload framed anew."""
+        if frame.shape is not Shape.IRREGULAR:
+            return frame.raw
+        framer = self._framer
+        return framer.wrap(frame.data, frame.event, first=not self._sent)
+
+    def _judge(self, frame: Frame) -> bool:
+        """Read a gated frame strictly; return whether it may pass now."""
+        if not frame.data:
+            return self._judge_empty(frame)
+        adapter = self.adapter
+        shapes = 0
+        try:
+            if frame.data != adapter.terminator:
+                shapes = call_shapes(*tree(frame.data))
+            events = tuple(adapter.events(frame))
+        except Exception:  # noqa: BLE001  # whatever goes wrong while reading, a gate fails closed
+            events = None
+        if events is None or frame.shape is Shape.BROKEN:
+            self._refuse_to_read()
+            return False
+        if frame.event not in ("", "error", adapter.event_name):
+            frame.shape = Shape.IRREGULAR
+        if frame.shape is Shape.IRREGULAR and frame.event != "error":
+            frame.event = adapter.event_name
+        holds, failed = self._apply(events, shapes)
+        if failed:
+            # The provider's own error ends the answer: what was held was never judged, and goes.
+            self._held = []
+            if holds:
+                self._refuse_to_read()
+            return not holds
+        if adapter.hiding and adapter.hides(frame):
+            return False
+        if holds or self._held:
+            self._hold(frame)
+            return False
+        return True
+
+    def _judge_empty(self, frame: Frame) -> bool:
+        """Judge a frame without a payload: comments pass in their place, lines that are no field never do."""
+        if frame.shape is Shape.BROKEN:
+            self._refuse_to_read()
+        if frame.shape is not Shape.COMMENT:
+            return False
+        if self._held:
+            self._held.append(frame)
+            return False
+        return True
+
+    def _apply(self, events: tuple[Event, ...], shapes: int) -> tuple[bool, bool]:
+        """Apply a gated frame's events; return whether it must be held, and whether it is an error.
+
+        ``shapes``: how many objects in it look like a tool call, whether or not the adapter knows them.
+        """
+        holds = failed = False
+        for event in events:
+            self._completion.apply(event)
+            kind = type(event)
+            if kind is TextDelta:
+                continue
+            if isinstance(event, ToolCallDelta):
+                shapes -= 1
+                holds = holds or not event.server_executed
+            elif isinstance(event, Unknown):
+                self._count(event.name)
+                self._unjudgeable = True
+                holds = True
+            elif kind is StreamError:
+                failed = self.done = True
+            elif kind is End:
+                self.done = True
+        if shapes > 0:
+            self._count("tool call")
+            self._unjudgeable = holds = True
+        return holds, failed
+
+    def _hold(self, frame: Frame) -> None:
+        self._held.append(frame)
+        self._held_size += len(frame.raw)
+        if self._held_size > self._hold_limit and not self._framer.whole:
+            self.failure = NotEvaluated("The upstream's tool calls are over the size limit (hold_limit).")
+
+    def _refuse_to_read(self) -> None:
+        self.unreadable += 1
+        self.failure = self.failure or NotEvaluated(
+            "A part of the upstream's answer can't be read without doubt, so no policy could judge it."
+        )

@@ -1,0 +1,132 @@
+"""JSON that every parser reads alike, or an error that says where it is not.
+
+``msgspec`` decodes strictly, but keeps the last of two equal keys like any other parser, skips what nobody
+asked for without looking inside strings, and says little about some faults. A gate that reads one of two
+``name`` keys, while a client reads the other, is no gate.
+"""
+
+import json  # noqa: TID251  # the only parser at hand that shows duplicate keys
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.core.errors import BadRequest
+
+_T = TypeVar("_T")
+_WHITE_SPACE = b" \t\r\n"
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises on a document that can't be read."""
+
+# A high surrogate that no low one follows, or a low one that no high one precedes; a backslash before it may
+# itself be escaped, so pairs of them are stepped over.
+_SURROGATES = re.compile(
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+
+
+class Ambiguous(Exception):
+    """A document that two parsers may read differently."""
+
+
+def tree(data: bytes) -> tuple[Any, bytes]:
+    """Decode a document in which no key occurs twice; return it and its canonical bytes.
+
+    Raises :class:`Ambiguous` for a duplicate key at any depth, and what ``msgspec`` raises for anything else.
+    In the canonical bytes nothing is escaped that need not be, so a key can be searched for as text.
+    """
+    value = _decode(data)
+    canonical = _encode(value)
+    # A dropped duplicate makes the canonical document differ in its bytes outside white space. Escapes and
+    # unusual numbers make it differ too, so only then the slow, exact check decides.
+    if canonical != data and canonical.translate(None, _WHITE_SPACE) != data.translate(None, _WHITE_SPACE):
+        json.loads(data, object_pairs_hook=_unique)
+    return value, canonical
+
+
+def duplicate_member(data: bytes) -> str | None:
+    """Return a key that occurs twice at the top level of an object, if there is one."""
+    members = _members.decode(data)
+    if _encode(members).translate(None, _WHITE_SPACE) == data.translate(None, _WHITE_SPACE):
+        return None
+    top: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> None:
+        top[:] = pairs  # the outermost object is closed last
+
+    json.loads(data, object_pairs_hook=keep)
+    seen = set()
+    for key, _ in top:
+        if key in seen:
+            return key
+        seen.add(key)
+    return None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > 1 and len({key for key, _ in pairs}) != len(pairs):
+        raise Ambiguous
+
+
+_CALL_KEYS = (b'"arguments":', b'"input":', b'"args":')
+
+
+def call_shapes(value: Any, canonical: bytes) -> int:
+    """Count the objects that look like a tool call: a name beside arguments, in any letter case."""
+    lower = canonical.lower()
+    if b'"name":' not in lower or not any(key in lower for key in _CALL_KEYS):
+        return 0
+    return _count_calls(value)
+
+
+def _count_calls(value: Any) -> int:
+    if isinstance(value, dict):
+        keys = {key.lower() for key in value}
+        found = "name" in keys and not keys.isdisjoint(("arguments", "input", "args"))
+        return int(found) + sum(_count_calls(child) for child in value.values())
+    if isinstance(value, list):
+        return sum(_count_calls(child) for child in value)
+    return 0
+
+
+def load(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    """Decode a request body, or raise :class:`BadRequest` that says what is wrong and where."""
+    try:
+        if not body.isascii():
+            body.decode()
+        if (b"\\ud" in body or b"\\uD" in body) and (where := lone_surrogate(body)) is not None:
+            raise BadRequest(f"The request body has a lone surrogate escape at byte {where}: {_HALF}")
+        return decoder.decode(body)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The request body is not UTF-8: invalid byte at {error.start}.") from None
+    except RecursionError:
+        raise BadRequest("The request body is nested too deeply.") from None
+    except msgspec.DecodeError as error:
+        raise BadRequest(_explain(body, error)) from None
+
+
+_HALF = "a character outside the basic plane is written as a pair of them."
+
+
+def lone_surrogate(body: bytes) -> int | None:
+    """Return where an escaped half of a surrogate pair stands without its other half."""
+    for match in _SURROGATES.finditer(body):
+        if match[1]:
+            return match.start()
+    return None
+
+
+def _explain(body: bytes, error: msgspec.DecodeError) -> str:
+    if not body.strip():
+        return "The request body is empty; send a JSON object."
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "The request body begins with a byte order mark; send plain UTF-8 JSON."
+    reason = str(error)
+    if isinstance(error, msgspec.ValidationError):
+        what, _, path = reason.partition(" - at `")
+        return f"The request body is not valid at {path.rstrip('`') or '$'}: {what.replace('`', '')}."
+    return f"The request body is not valid JSON: {reason.removeprefix('JSON is malformed: ')}."

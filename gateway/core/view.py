@@ -1,0 +1,266 @@
+"""What a feature may know about any conversation, whatever the provider.
+
+Providers emit *fragments* (events); :class:`Completion` assembles them. A whole body is one frame whose
+fragments happen to be complete, so streamed and whole answers are read by the same code.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from gateway.core.errors import ErrorKind
+
+Path = tuple[str | int, ...]
+"""Where a value lives in a JSON document: keys and indexes from the root."""
+
+Role = Literal["user", "assistant"]
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    CONTENT_FILTER = "content_filter"
+    ERROR = "error"
+
+
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """A short-lived immutable value."""
+
+
+class Start(Value, frozen=True, gc=False):
+    """The answer has begun."""
+
+    id: str = ""
+    model: str = ""
+    created: int | None = None
+
+
+class TextDelta(Value, frozen=True, gc=False):
+    """A piece of the text that the user reads."""
+
+    text: str
+
+
+class ReasoningDelta(Value, frozen=True, gc=False):
+    """A piece of the model's reasoning."""
+
+    text: str
+
+
+class ToolCallDelta(Value, frozen=True, gc=False):
+    """A piece of a tool call; ``index`` is unique over all choices of a response."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    server_executed: bool = False
+    """Run by the provider; it can't be withheld."""
+
+
+class Usage(Value, frozen=True, gc=False):
+    """Tokens as the provider reports them; ``None``: not said, ``0``: said to be zero.
+
+    ``input_tokens`` excludes cached ones (``cache_read_tokens``, ``cache_write_tokens``), ``output_tokens``
+    includes ``reasoning_tokens``, and ``cache_write_tokens`` includes ``cache_write_1h_tokens``.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class Finish(Value, frozen=True, gc=False):
+    """The model has stopped."""
+
+    reason: FinishReason
+
+
+class StreamError(Value, frozen=True, gc=False):
+    """The upstream's own error inside an answer."""
+
+    kind: ErrorKind
+    message: str
+
+
+class End(Value, frozen=True, gc=False):
+    """The wire's terminator: nothing belongs to the answer after it."""
+
+
+class Unknown(Value, frozen=True, gc=False):
+    """A frame, block, part or item that the adapter does not know, or that contradicts another one."""
+
+    name: str
+
+
+Event = Start | TextDelta | ReasoningDelta | ToolCallDelta | Usage | Finish | StreamError | End | Unknown
+
+END = End()
+_NO_USAGE = Usage()
+
+
+class Tool(Value, frozen=True, gc=False):
+    """A tool that a request declares."""
+
+    name: str
+    description: str = ""
+    parameters: msgspec.Raw = msgspec.Raw(b"")
+    """The JSON schema of its arguments, in the bytes that the client sent; empty if it sent none."""
+    server_executed: bool = False
+    """Run by the provider, such as a web search."""
+
+
+class ToolCall(Value, frozen=True, gc=False):
+    """A complete tool call."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text as the model wrote it, which may be invalid; ``{}`` if it wrote none."""
+    names: tuple[str, ...] = ()
+    """Every name that a client may read: wires that repeat or split the name are read in different ways."""
+    server_executed: bool = False
+
+
+class Text(Value, frozen=True, gc=False):
+    """One block of text and where it lives."""
+
+    text: str
+    path: Path
+
+
+class ToolResult(Value, frozen=True, gc=False):
+    """One tool result that the client sends."""
+
+    id: str
+    name: str
+    """Empty when no call in the history matches: orphans are results too."""
+    is_error: bool
+    path: Path
+    """Where the result's content lives."""
+    texts: tuple[Text, ...] = ()
+
+
+class Prompt(Value, frozen=True, gc=False):
+    """A plain conversation, to be composed in some wire format."""
+
+    system: str
+    turns: tuple[tuple[Role, str], ...]
+    schema: msgspec.Raw = msgspec.Raw(b"")
+    """A JSON schema that the answer must satisfy; empty for free text."""
+
+
+class _PartialCall:
+    """A call that is still arriving."""
+
+    __slots__ = ("arguments", "id", "names", "server_executed")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.names: list[str] = []
+        self.arguments: list[str] = []
+        self.server_executed = False
+
+    def call(self) -> ToolCall:
+        """Return what has arrived so far."""
+        # Clients disagree on a name in several pieces: some join them, some keep the first or the last.
+        joined = "".join(self.names)
+        read = tuple(dict.fromkeys([*self.names, joined]))
+        name = self.names[0] if len(set(self.names)) == 1 else joined
+        return ToolCall(self.id, name, "".join(self.arguments) or "{}", read, self.server_executed)
+
+
+class Completion:
+    """The answer so far."""
+
+    __slots__ = ("_calls", "_reasoning", "_text", "error", "finish_reason", "model", "response_id", "usage")
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, _PartialCall] = {}
+        self.usage: Usage | None = None
+        self.finish_reason: FinishReason | None = None
+        self.response_id = ""
+        self.model = ""
+        self.error: StreamError | None = None
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._reasoning)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls so far, in the order in which they began."""
+        return tuple(partial.call() for partial in self._calls.values())
+
+    @property
+    def begun(self) -> bool:
+        """Whether the model has said anything yet."""
+        return bool(self._text or self._calls or self._reasoning)
+
+    def apply(self, event: Event) -> None:
+        """Add one event."""
+        kind = type(event)
+        if kind is TextDelta:
+            self._text.append(event.text)  # type: ignore[union-attr]  # `type() is` does not narrow; isinstance costs twice as much per event
+        elif kind is ReasoningDelta:
+            self._reasoning.append(event.text)  # type: ignore[union-attr]  # as above
+        elif isinstance(event, ToolCallDelta):
+            self._add_call(event)
+        elif isinstance(event, Usage):
+            self._add_usage(event)
+        elif isinstance(event, Finish):
+            self.finish_reason = self._finish(event.reason)
+        elif isinstance(event, Start):
+            self.response_id = self.response_id or event.id
+            self.model = self.model or event.model
+        elif isinstance(event, StreamError):
+            self.error = event
+
+    def _add_call(self, delta: ToolCallDelta) -> None:
+        partial = self._calls.get(delta.index)
+        if partial is None:
+            partial = self._calls[delta.index] = _PartialCall()
+        if delta.id:
+            partial.id = partial.id or delta.id
+        if delta.name:
+            partial.names.append(delta.name)
+        if delta.arguments:
+            partial.arguments.append(delta.arguments)
+        partial.server_executed |= delta.server_executed
+
+    def _add_usage(self, usage: Usage) -> None:
+        # Wires repeat usage as a running total, and some leave fields out again at the end: the largest
+        # value that was ever said is right for all of them, a sum for none.
+        old = self.usage or _NO_USAGE
+        self.usage = Usage(*(_larger(a, b) for a, b in zip(_fields(old), _fields(usage), strict=True)))
+
+    def _finish(self, reason: FinishReason) -> FinishReason:
+        # With several choices the one that calls tools matters most to whoever reads the record.
+        if self.finish_reason is FinishReason.TOOL_CALLS:
+            return self.finish_reason
+        return reason
+
+
+def _fields(usage: Usage) -> tuple[int | None, ...]:
+    return tuple(getattr(usage, name) for name in Usage.__struct_fields__)
+
+
+def _larger(old: int | None, new: int | None) -> int | None:
+    if new is None or new < 0:
+        return old
+    return new if old is None else max(old, new)

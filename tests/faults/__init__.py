@@ -1,0 +1,1 @@
+"""Faults of upstreams and clients, as rows of data; the ids are those of the project's fault list."""

@@ -1,0 +1,11 @@
+"""The gateway's command line with one more stage: tools named in TEST_REFUSED_TOOLS are refused."""
+
+import os
+import sys
+
+from gateway.__main__ import main
+from tests.harness.stages import RefuseTools
+
+if __name__ == "__main__":
+    names = os.environ["TEST_REFUSED_TOOLS"].split(",")
+    sys.exit(main(sys.argv[1:], stages=[RefuseTools(names)]))
