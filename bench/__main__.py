@@ -6,6 +6,8 @@ import contextlib
 import os
 import platform
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import uvloop
@@ -13,16 +15,30 @@ import uvloop
 from bench import load, report, subjects
 from bench.report import LARGE, MEDIUM, SMALL, Results
 from bench.subjects import Process
+from bench.turns import Turn
 
-STREAMS, GAP = 200, 20  # streams at once, milliseconds between events
+STREAMS, GAP = 200, 20  # streams at once, milliseconds between their events
+CONNECTIONS = {SMALL: 32, MEDIUM: 8, LARGE: 4}
+Start = Callable[[], contextlib.AbstractContextManager[Process]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run takes."""
+
+    rounds: int
+    turns: int  # of each subject, for plain requests of 1 kB; half as many for larger ones
+    events: int  # of each stream; while the streams begin, half a second, they are not counted
+
+
+FULL = Plan(rounds=9, turns=15, events=120)
+QUICK = Plan(rounds=3, turns=4, events=60)
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, help="rounds, each with every subject (11; quick: 3)")
-    parser.add_argument(
-        "--quick", action="store_true", help="about 20 s: short rounds, noisy ratios, gated gateway only"
-    )
+    parser.add_argument("--rounds", type=int, help=f"rounds ({FULL.rounds}; quick: {QUICK.rounds})")
+    parser.add_argument("--quick", action="store_true", help="about 20 s: noisy, and only the gated gateway")
     parser.add_argument(
         "--hop-only", action="store_true", help="a second hop in the gateway's place: the noise"
     )
@@ -31,36 +47,43 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def plain(process: Process, size: int, *, quick: bool) -> load.Plain:
-    connections = {SMALL: 32, MEDIUM: 8, LARGE: 4}[size]
-    seconds = 0.2 if quick else 0.5
-    return await load.plain(process.port, process.cpu, connections=connections, seconds=seconds, size=size)
+async def streams(process: Process, turn: Turn, events: int) -> load.Streams:
+    return await load.streams(process.port, process.cpu, turn, streams=STREAMS, events=events, gap=GAP)
 
 
-async def streams(process: Process, *, quick: bool) -> load.Streams:
-    events = 60 if quick else 100  # of which the first 25 pass while the streams begin
-    measured = await load.streams(process.port, process.cpu, streams=STREAMS, events=events, gap=GAP)
-    await asyncio.sleep(0.1)  # the closed connections are cleaned up before another one's turn
-    return measured
+async def measure(running: list[tuple[Process, Results]], plan: Plan) -> None:
+    """Everything once, the subjects side by side in turns."""
+    turns = [Turn(number, len(running)) for number in range(len(running))]
+    for size, connections in CONNECTIONS.items():
+        count = plan.turns if size == SMALL else plan.turns // 2
+        measured = await asyncio.gather(
+            *(
+                load.plain(process.port, process.cpu, turn, connections=connections, turns=count, size=size)
+                for (process, _), turn in zip(running, turns, strict=True)
+            )
+        )
+        for (_, results), plain in zip(running, measured, strict=True):
+            results.plain[size].append(plain)
+    flowed = await asyncio.gather(
+        *(streams(process, turn, plan.events) for (process, _), turn in zip(running, turns, strict=True))
+    )
+    for (_, results), flow in zip(running, flowed, strict=True):
+        results.streams.append(flow)
 
 
-async def rounds(processes: list[Process], results: list[Results], count: int, *, quick: bool) -> None:
-    """Each measurement side by side, and in every other round in the other order: what disturbs hits all alike."""
-    pairs = list(zip(processes, results, strict=True))
-    for number in range(count):
-        print(f"\rround {number + 1} of {count} ", end="", file=sys.stderr, flush=True)
-        for size in (SMALL, MEDIUM, LARGE):
-            for process, its in pairs:
-                its.plain[size].append(await plain(process, size, quick=quick))
-        for process, its in pairs:
-            its.streams.append(await streams(process, quick=quick))
-        pairs.reverse()
-    print(file=sys.stderr)
+def round_of(starts: list[tuple[Start, Results]], plan: Plan) -> None:
+    """One round in new processes, because one stays a little faster or slower than its twin for life."""
+    with contextlib.ExitStack() as stack:
+        running = [(stack.enter_context(start()), results) for start, results in starts]
+        uvloop.run(measure(running, plan))
+        for process, results in running:
+            results.starts.append(process.start)
+            results.resident.append(process.resident())
 
 
-def factories(chosen: argparse.Namespace, core: int, upstream_port: int) -> dict:
-    """How to start each subject; the first one is what the others are compared with."""
-    found = {"hop": lambda: subjects.hop("hop", core, upstream_port)}
+def choose(chosen: argparse.Namespace, core: int, upstream_port: int) -> dict[str, Start]:
+    """What to measure; the first one is what the others are compared with."""
+    found: dict[str, Start] = {"hop": lambda: subjects.hop("hop", core, upstream_port)}
     if chosen.hop_only:
         return found | {"hop again": lambda: subjects.hop("hop again", core, upstream_port)}
     found["gateway"] = lambda: subjects.gateway("gateway", core, upstream_port, gated=True)
@@ -76,24 +99,20 @@ def machine() -> str:
 
 def main() -> int:
     chosen = options()
-    count = chosen.rounds or (3 if chosen.quick else 11)
+    plan = QUICK if chosen.quick else FULL
+    count = chosen.rounds or plan.rounds
     core, other = subjects.cores()
     os.sched_setaffinity(0, {other})
-    with contextlib.ExitStack() as stack:
-        upstream = stack.enter_context(subjects.upstream(other))
-        direct = uvloop.run(streams(upstream, quick=chosen.quick))
-        found = factories(chosen, core, upstream.port)
-        results = [Results(name) for name in found]
-        for its, start in zip(results, found.values(), strict=True):
-            for attempt in range(2 if chosen.quick else 4):
-                with start() as process:
-                    if attempt:  # the first one compiles
-                        its.starts.append(process.start)
-        processes = [stack.enter_context(start()) for start in found.values()]
-        uvloop.run(rounds(processes, results, count, quick=chosen.quick))
-        for process, its in zip(processes, results, strict=True):
-            its.resident = process.resident()
-    hop, *others = results
+    with subjects.upstream(other) as upstream:
+        direct = uvloop.run(streams(upstream, Turn(), plan.events))
+        starts = [(start, Results(name)) for name, start in choose(chosen, core, upstream.port).items()]
+        for start, _ in starts:
+            with start():
+                pass  # a first start compiles, and is not counted
+        for number in range(count):
+            print(f"round {number + 1} of {count}", file=sys.stderr, flush=True)
+            round_of(starts[number % len(starts) :] + starts[: number % len(starts)], plan)
+    hop, *others = [results for _, results in starts]
     judged = list(report.verdicts(hop, others[0], direct))
     text = f"\n{report.table(hop, others)}\n{report.budgets(judged)}\n{machine()}"
     print(text)

@@ -4,16 +4,21 @@ Both check every answer: a subject that drops, cuts or changes one makes the run
 """
 
 import asyncio
+import contextlib
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
 
+from bench.turns import TURN, Turn
+
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 LAST_CHUNK = b"\r\n0\r\n\r\n"
+STAGGER = 0.0026
+PATIENCE = 10.0
 DONE = b"data: [DONE]\n\n"
 # What the vendor's own Python client sends.
 HEAD = (
@@ -44,7 +49,7 @@ class Plain:
     """What a round of plain requests came to."""
 
     requests: int
-    seconds: float
+    seconds: float  # of its turns
     cpu: float  # seconds of the subject
 
     @property
@@ -87,21 +92,42 @@ def request(port: int, size: int = 1000, stream: str = "") -> bytes:
     return HEAD % (port, len(data)) + data
 
 
-class Caller(asyncio.Protocol):
-    """One keep-alive connection that repeats one request until it is told to stop."""
+@contextlib.asynccontextmanager
+async def ending(connections: Sequence["Caller | Listener"]) -> AsyncIterator[asyncio.Future]:
+    """All of them finished, or the first failure; none stays open."""
+    ended = asyncio.gather(*(connection.finished for connection in connections))
+    try:
+        yield ended
+    finally:
+        ended.cancel()
+        for connection in connections:
+            connection.transport.abort()
+        await asyncio.wait([ended])
 
-    def __init__(self, message: bytes) -> None:
+
+class Caller(asyncio.Protocol):
+    """One keep-alive connection that repeats one request in its turns until it is told to stop."""
+
+    def __init__(self, message: bytes, turn: Turn) -> None:
+        self.loop = asyncio.get_running_loop()
         self.message = message
+        self.turn = turn
         self.answers = 0
         self.stopped = False
-        self.finished = asyncio.get_running_loop().create_future()
+        self.finished = self.loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.call()
 
     def call(self) -> None:
-        """Send the request."""
+        """Send the request, now or at the next turn."""
+        if self.stopped:
+            self.transport.close()
+            return
+        if delay := self.turn.delay(self.loop.time()):
+            self.loop.call_later(delay, self.call)
+            return
         self.data = b""
         self.end = 0
         self.transport.write(self.message)
@@ -120,10 +146,7 @@ class Caller(asyncio.Protocol):
             self.fail(BrokenAnswer(self.data[:500].decode(errors="replace")))
             return
         self.answers += 1
-        if self.stopped:
-            self.transport.close()
-        else:
-            self.call()
+        self.call()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.finished.done():
@@ -139,24 +162,27 @@ class Caller(asyncio.Protocol):
         self.transport.abort()
 
 
-async def plain(port: int, cpu: Callable[[], float], *, connections: int, seconds: float, size: int) -> Plain:
-    """A closed loop over keep-alive connections; connecting and the first answers are not counted."""
+async def plain(
+    port: int, cpu: Callable[[], float], turn: Turn, *, connections: int, turns: int, size: int
+) -> Plain:
+    """A closed loop over keep-alive connections; connecting and the first turn are not counted."""
     loop = asyncio.get_running_loop()
     message = request(port, size)
     callers = [
-        (await loop.create_connection(lambda: Caller(message), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: Caller(message, turn), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
-    ended = asyncio.gather(*(caller.finished for caller in callers))
-    await asyncio.wait([ended], timeout=0.1)
-    before, started, used = sum(caller.answers for caller in callers), time.perf_counter(), cpu()
-    await asyncio.wait([ended], timeout=seconds)
-    counted = sum(caller.answers for caller in callers) - before
-    result = Plain(counted, time.perf_counter() - started, cpu() - used)
-    for caller in callers:
-        caller.stopped = True
-    async with asyncio.timeout(10):
-        await ended
+    cycle = TURN * turn.of
+    async with ending(callers) as ended:
+        await asyncio.wait([ended], timeout=cycle)
+        before, started, used = sum(caller.answers for caller in callers), time.perf_counter(), cpu()
+        await asyncio.wait([ended], timeout=turns * cycle)
+        counted = sum(caller.answers for caller in callers) - before
+        result = Plain(counted, (time.perf_counter() - started) / turn.of, cpu() - used)
+        for caller in callers:
+            caller.stopped = True
+        async with asyncio.timeout(PATIENCE):
+            await ended
     return result
 
 
@@ -180,8 +206,6 @@ class Flow:
 
     def ended(self) -> None:
         """A stream has ended."""
-        if self.silent:
-            raise BrokenAnswer("a stream ended before all others had begun")
         if self.open:
             self.open = False
             self.used += self.cpu()
@@ -225,6 +249,9 @@ class Listener(asyncio.Protocol):
             self.flow.events += data.count(b"data: ")
         if data.endswith(b"0\r\n\r\n"):
             self.flow.ended()
+            if self.flow.silent:
+                self.fail(BrokenAnswer("a stream ended before all others had begun"))
+                return
             answer = b"".join(self.chunks)
             if answer.count(b"data: ") != self.expected + 1 or DONE not in answer:
                 self.fail(BrokenAnswer(f"{answer.count(b'data: ')} events instead of {self.expected + 1}"))
@@ -241,17 +268,22 @@ class Listener(asyncio.Protocol):
         self.transport.abort()
 
 
-async def streams(port: int, cpu: Callable[[], float], *, streams: int, events: int, gap: int) -> Streams:
-    """So many streams at once, of so many events so many milliseconds apart, begun over half a second."""
+async def streams(
+    port: int, cpu: Callable[[], float], turn: Turn, *, streams: int, events: int, gap: int
+) -> Streams:
+    """So many streams at once, of so many events so many milliseconds apart, one begun every 2.6 ms of its turns.
+
+    So their events spread evenly over time, not in step, and the pace hardly varies while they begin.
+    """
     loop = asyncio.get_running_loop()
     flow = Flow(streams, cpu)
-    message = request(port, stream=f"bench-{events}-{gap}")
+    message = request(port, stream=f"bench-{events}-{gap}-{turn.number}-{turn.of}")
     listeners = [
         (await loop.create_connection(lambda: Listener(message, events, flow), "127.0.0.1", port))[1]
         for _ in range(streams)
     ]
     for number, listener in enumerate(listeners):
-        loop.call_later(number / streams / 2, listener.call)
-    async with asyncio.timeout(10 + 2 * events * gap / 1000):
-        await asyncio.gather(*(listener.finished for listener in listeners))
+        loop.call_later(number * STAGGER * turn.of, listener.call)
+    async with ending(listeners) as ended, asyncio.timeout(PATIENCE + 2 * events * gap / 1000 * turn.of):
+        await ended
     return Streams(flow.events, flow.used, flow.first_event)

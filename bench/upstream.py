@@ -1,7 +1,7 @@
 """A mock provider that costs far less than what stands before it: raw sockets and prebuilt bytes.
 
-The model's name says how to answer: `bench-100-20` streams 100 events 20 ms apart (0: as fast as the
-client reads, each still a write of its own). Without `"stream": true` the answer is one fixed body.
+The model's name says how to answer: `bench-100-20` streams 100 events 20 ms apart (0: as fast as they can be
+written, each still by itself); `bench-100-20-0-2` only in the first of two turns. Without `"stream": true` the answer is one fixed body.
 """
 
 import argparse
@@ -11,7 +11,9 @@ import re
 import orjson
 import uvloop
 
-MODEL = re.compile(rb'"model":\s*"bench-(\d+)-(\d+)')
+from bench.turns import TURN, Turn
+
+MODEL = re.compile(rb'"model":\s*"bench-(\d+)-(\d+)(?:-(\d+)-(\d+))?"')
 STREAM = re.compile(rb'"stream":\s*true')
 USAGE = re.compile(rb'"include_usage":\s*true')
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
@@ -135,23 +137,29 @@ class Upstream(asyncio.Protocol):
             self.transport.write(WHOLE)
             return
         model = MODEL.search(body)
-        count, gap = (int(model[1]), int(model[2])) if model else (100, 0)
+        if model is None:
+            self.transport.abort()
+            return
+        count, gap = int(model[1]), int(model[2])
+        turn = Turn(int(model[3]), int(model[4])) if model[3] else Turn()
         events = [FIRST, *[TEXT] * (count - 2), LAST]
         if USAGE.search(body):
             events.append(USAGE_FRAME)
         self.transport.write(STREAM_HEAD)
-        self.stream(iter(events), gap / 1000, self.loop.time())
+        self.stream(iter(events), gap / 1000, turn, self.loop.time())
 
-    def stream(self, events, gap: float, due: float) -> None:
+    def stream(self, events, gap: float, turn: Turn, due: float) -> None:
         """Write one event, and the next one when it is due."""
         data = next(events, END)
         self.transport.write(data)
         if data is END:
             self.timer = None
         elif gap:
-            self.timer = self.loop.call_at(due + gap, self.stream, events, gap, due + gap)
+            due += gap
+            due += TURN * turn.away(due)  # at the same moment of the turn: the events stay spread
+            self.timer = self.loop.call_at(due, self.stream, events, gap, turn, due)
         else:
-            self.timer = self.loop.call_soon(self.stream, events, gap, due)
+            self.timer = self.loop.call_soon(self.stream, events, gap, turn, due)
 
 
 async def serve(port: int) -> None:

@@ -16,6 +16,8 @@ import orjson
 import pytest
 import yaml
 
+from gateway import settings
+
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 CONTAINERFILE = DEPLOY / "Containerfile"
@@ -104,10 +106,11 @@ class TestContainerfile:
         assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last("USER"))
 
     def test_console_is_not_opened(self):
-        settings = dict(item.split("=", 1) for item in last("ENV").split())
-        assert settings["GATEWAY_HOST"] == "0.0.0.0"
-        assert settings["GATEWAY_STATE_DIR"] == STATE
-        assert not any("CONSOLE" in name or "TOKEN" in name for name in settings)
+        variables = dict(item.split("=", 1) for item in last("ENV").split())
+        assert list(settings.unknown_variables(variables, ())) == []
+        loaded = settings.load(environment=variables)
+        assert (loaded.host, loaded.console_host, loaded.state_dir) == ("0.0.0.0", "127.0.0.1", STATE)
+        assert str(loaded.port) == last("EXPOSE")
 
 
 class TestKubernetes:
@@ -151,6 +154,15 @@ class TestKubernetes:
         assert environment(gateway())["GATEWAY_STATE_DIR"] == STATE
         (mount,) = (each for each in gateway()["volumeMounts"] if each["mountPath"] == STATE)
         assert mount["name"] in {volume["name"] for volume in pod()["volumes"] if "emptyDir" in volume}
+
+    def test_settings_are_known_and_the_ports_theirs(self):
+        variables = environment(gateway())
+        assert list(settings.unknown_variables(variables, ())) == []
+        loaded = settings.load(environment=variables)
+        ports = {port["name"]: port["containerPort"] for port in gateway()["ports"]}
+        assert ports == {"proxy": loaded.port, "console": loaded.console_port}
+        drain = loaded.drain.accept + loaded.drain.finish
+        assert pod()["terminationGracePeriodSeconds"] >= drain + 10, "the log is flushed after the drain"
 
     def test_app_uses_the_gateway_on_loopback(self):
         assert environment(gateway())["GATEWAY_HOST"] == "127.0.0.1"

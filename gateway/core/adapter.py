@@ -42,8 +42,6 @@ class RequestAdapter:
 
     model: str = ""
     stream: bool = False
-    tools: Sequence[Tool] = ()
-    """Every tool that the request declares, wherever it declares it."""
     session: tuple[str, str] | None = None
     """The vendor's own session field, and its name."""
 
@@ -55,6 +53,11 @@ class RequestAdapter:
         """What the endpoint's path matched, percent-decoded."""
         self.quirks = quirks
         self._edits: dict[Path, bytes | None] = {}
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """Every tool that the request declares, wherever it declares it; parsed on first use."""
+        return ()
 
     @property
     def tool_results(self) -> Sequence[ToolResult]:
@@ -124,6 +127,8 @@ class ResponseAdapter:
     """What this wire's clients accept between two events while nothing flows."""
     newline: ClassVar[bytes] = b"\n"
     """The line end of this wire's events."""
+    terminates: ClassVar[bool] = True
+    """Its streams end with an event of their own; else the finish reason is the last thing that counts."""
     arrays: ClassVar[bool] = False
     """A stream may come as a JSON array instead of events."""
     terminator: ClassVar[bytes] = b""

@@ -222,6 +222,8 @@ class UpstreamError(GatewayError):
     status = 502
     fault = Fault.UPSTREAM
     kind = ErrorKind.NETWORK_ERROR
+    attempts = 1
+    """How often the request was sent."""
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -256,6 +258,9 @@ class NotEvaluated(UpstreamError):
 
     kind = ErrorKind.SERVER_ERROR
     outcome = "not_evaluated"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, may_have_run=True)
 
 
 class GatewayFailure(GatewayError):

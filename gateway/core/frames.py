@@ -88,7 +88,7 @@ class Framer:
 
     def keep_alive(self, comment: bytes) -> bytes:
         """Return what may be sent between two frames while nothing flows; ``comment`` is the SSE form."""
-        raise NotImplementedError
+        return b""
 
 
 class BufferedFramer(Framer):
@@ -143,9 +143,6 @@ class LineFramer(BufferedFramer):
     def end(self, *, first: bool = False) -> bytes:
         return b""
 
-    def keep_alive(self, comment: bytes) -> bytes:
-        return b""
-
 
 def _line(raw: bytes) -> Frame:
     data = raw.strip()
@@ -174,9 +171,6 @@ class WholeFramer(BufferedFramer):
         return data
 
     def end(self, *, first: bool = False) -> bytes:
-        return b""
-
-    def keep_alive(self, comment: bytes) -> bytes:
         return b""
 
 

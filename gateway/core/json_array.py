@@ -31,7 +31,7 @@ class ArrayFramer(BufferedFramer):
                 return []
             self._opened = head.startswith(b"[")
             self._whole = not self._opened
-        if self._whole:
+        if self._whole or self.complete:
             self._keep(chunk)
             return []
         frames: list[Frame] = []
@@ -47,7 +47,7 @@ class ArrayFramer(BufferedFramer):
         """Return where elements end, and the array itself."""
         ends = []
         position = 0
-        if self._escaped:
+        if self._escaped and chunk:
             self._escaped = False
             position = 1
         while match := _STRUCTURE.search(chunk, position):
@@ -70,13 +70,17 @@ class ArrayFramer(BufferedFramer):
                 elif self._depth == 0:
                     self.complete = True
                     ends.append(position)
+                    break
         return ends
 
     def _element(self) -> Frame:
         raw = self.drain()
-        # Before an element stand the bracket or a comma; the closing bracket is a frame of its own.
+        # Before an element stand the bracket or a comma; the closing bracket is a frame of its own. Elements
+        # that are no objects are in nobody's format, and would pass unread with the bracket.
         data = raw.lstrip(b" \t\r\n[,")
-        return Frame(raw, data) if data.endswith(b"}") else Frame(raw, b"", "", Shape.COMMENT)
+        if data.endswith(b"}"):
+            return Frame(raw, data)
+        return Frame(raw, b"", "", Shape.BROKEN if data.strip(b"]") else Shape.COMMENT)
 
     def close(self) -> list[Frame]:
         raw = self.drain()

@@ -1,7 +1,7 @@
 """A provider as data: where it is, which endpoints it has, and how it writes its errors."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeVar
 from urllib.parse import unquote
 
@@ -72,7 +72,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...]
+    headers: Sequence[tuple[str, str]]
     body: bytes = b""
 
     def with_header(self, name: str, value: str) -> "UpstreamRequest":
@@ -117,6 +117,11 @@ class Provider:
 
     def __repr__(self) -> str:
         return f"<Provider {self.name}>"
+
+    @property
+    def native(self) -> bool:
+        """Whether a module registered it; a row, though of the same class, claims no root path."""
+        return self.name in _REGISTERED
 
     def match(self, method: str, path: str) -> Match | None:
         """Find the endpoint of a raw path below the provider's prefix, in any spelling of the version."""
@@ -224,12 +229,13 @@ class Providers(Mapping[str, Provider]):
     """All providers by name: what modules registered, under what rows and settings change."""
 
     def __init__(self, rows: Iterable[Mapping[str, Overrides]] = ()) -> None:
+        self._rows = tuple(rows)
         self._providers = {name: cls(row) for name, (cls, row) in _REGISTERED.items()}
-        for layer in rows:
+        for layer in self._rows:
             for name, overrides in layer.items():
                 self._providers[name] = self._overridden(name, overrides)
         self._claimants = sorted(
-            (p for p in self._providers.values() if type(p).claims is not Provider.claims and _native(p)),
+            (p for p in self._providers.values() if type(p).claims is not Provider.claims and p.native),
             key=lambda p: p.claims_last,
         )
 
@@ -262,6 +268,15 @@ class Providers(Mapping[str, Provider]):
             )
         )
 
+    def changed(self, overrides: Mapping[str, Overrides]) -> "Providers":
+        """Return a registry with another layer of changes on top."""
+        return Providers((*self._rows, overrides)) if overrides else self
+
+    @property
+    def fallback(self) -> Provider:
+        """The provider whose shape errors have where no provider is known: the one that claims last."""
+        return self._claimants[-1]
+
     def claimant(self, method: str, path: str, headers: Mapping[str, str], query: str) -> Provider | None:
         """Return the provider that a path at the gateway's root belongs to."""
         for candidate in self._claimants:
@@ -277,8 +292,3 @@ class Providers(Mapping[str, Provider]):
 
     def __len__(self) -> int:
         return len(self._providers)
-
-
-def _native(candidate: Provider) -> bool:
-    """Whether the provider is one that a module registered: rows of the same class claim nothing."""
-    return candidate.name in _REGISTERED

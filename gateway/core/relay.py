@@ -24,6 +24,7 @@ class Relay:
 
     __slots__ = (
         "_completion",
+        "_failed",
         "_framer",
         "_gate",
         "_held",
@@ -65,6 +66,7 @@ class Relay:
         self._hold_limit = hold_limit
         self._held: list[Frame] = []
         self._held_size = 0
+        self._failed = False
         self._unjudgeable = False
         self._reading = True
         self._sent = False
@@ -75,9 +77,27 @@ class Relay:
         return bool(self._held)
 
     @property
+    def gated(self) -> bool:
+        """Whether nothing leaves unread."""
+        return self._gate
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer is one frame."""
+        return self._framer.whole
+
+    @property
     def complete(self) -> bool:
         """Whether the answer has ended as its wire says answers end."""
-        return self.done or self._completion.finish_reason is not None or not self._reading
+        completion = self._completion
+        return self.done or completion.finish_reason is not None or self._failed or not self._reading
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that a client waits for can follow."""
+        if self.done or self._failed:
+            return True
+        return not self.adapter.terminates and self._completion.finish_reason is not None
 
     @property
     def at_boundary(self) -> bool:
@@ -96,9 +116,9 @@ class Relay:
             return chunk
         framer = self._framer
         if self._gate:
-            return self._sift(framer.feed(chunk), chunk, gate=True)
+            return self._gated(framer.feed(chunk), chunk)
         if self._sifting:
-            return self._sift(framer.feed(chunk), chunk, gate=False)
+            return self._sifted(framer.feed(chunk), chunk)
         for frame in framer.feed(chunk):
             if frame.data:
                 self._observe(frame)
@@ -106,7 +126,8 @@ class Relay:
             self._stop_reading()
         elif framer.complete:
             self.done = True
-        self._sent = True
+        if chunk:
+            self._sent = True
         return chunk
 
     def close(self) -> bytes:
@@ -115,10 +136,12 @@ class Relay:
             return b""
         framer = self._framer
         rest = framer.close()
-        if self._gate or self._sifting:
-            ready = self._sift(rest, b"", gate=self._gate)
+        if self._gate:
+            ready = self._gated(rest, b"")
             self._fail_closed()
             return ready
+        if self._sifting:
+            return self._sifted(rest, b"")
         for frame in rest:
             if frame.data:
                 self._observe(frame)
@@ -167,8 +190,10 @@ class Relay:
         for event in events:
             self._completion.apply(event)
             kind = type(event)
-            if kind is End or kind is StreamError:
+            if kind is End:
                 self.done = True
+            elif kind is StreamError:
+                self._failed = True
             elif kind is Unknown:
                 self._count(event.name)  # type: ignore[union-attr]  # `type() is` does not narrow, and isinstance costs more per event
         return events
@@ -181,31 +206,41 @@ class Relay:
         self.unreadable += 1
         self._reading = False
 
-    def _sift(self, frames: list[Frame], chunk: bytes, *, gate: bool) -> bytes:
+    def _sifted(self, frames: list[Frame], chunk: bytes) -> bytes:
+        ready = [frame.raw for frame in frames if self._pass(frame)]
         framer = self._framer
-        ready: list[bytes] = []
-        for frame in frames:
-            if gate and (self.done or self.failure):
-                break
-            passes = self._judge(frame) if gate else self._pass(frame)
-            if passes:
-                ready.append(self._encode(frame) if gate else frame.raw)
         if framer.overflow:
-            if gate:
-                self.failure = self.failure or NotEvaluated("The upstream sent an event over the size limit.")
-            else:
-                ready.append(framer.drain())
-                self._stop_reading()
+            ready.append(framer.drain())
+            self._stop_reading()
+        elif framer.complete:
+            self.done = True
+        return self._joined(ready, chunk)
+
+    def _gated(self, frames: list[Frame], chunk: bytes) -> bytes:
+        ready = []
+        if self._framer.overflow:
+            frames = [frame for frame in frames if len(frame.raw) <= self._framer.limit]
+        for frame in frames:
+            if self.done or self.failure is not None:
+                break
+            if self._judge(frame):
+                ready.append(frame.raw if frame.shape is not Shape.IRREGULAR else self._encode(frame))
+        framer = self._framer
+        if framer.overflow:
+            self.failure = self.failure or NotEvaluated("The upstream sent an event over the size limit.")
         elif framer.complete:
             self.done = True
         if self.done:
             self._fail_closed()
+        return self._joined(ready, chunk)
+
+    def _joined(self, ready: list[bytes], chunk: bytes) -> bytes:
+        """Join what may go; the chunk itself if that is all of it."""
         if not ready:
             return b""
         self._sent = True
-        if len(ready) == 1 and ready[0] == chunk:
-            return chunk
-        return b"".join(ready)
+        joined = ready[0] if len(ready) == 1 else b"".join(ready)
+        return chunk if joined == chunk else joined
 
     def _fail_closed(self) -> None:
         """At the end of a gated answer: what nobody could interpret is not released."""
@@ -230,36 +265,47 @@ class Relay:
 
     def _judge(self, frame: Frame) -> bool:
         """Read a gated frame strictly; return whether it may pass now."""
-        if not frame.data:
+        data = frame.data
+        if not data:
             return self._judge_empty(frame)
         adapter = self.adapter
-        shapes = 0
         try:
-            if frame.data != adapter.terminator:
-                shapes = call_shapes(*tree(frame.data))
+            shapes = 0 if data == adapter.terminator else call_shapes(*tree(data))
             events = tuple(adapter.events(frame))
         except Exception:  # noqa: BLE001  # whatever goes wrong while reading, a gate fails closed
-            events = None
-        if events is None or frame.shape is Shape.BROKEN:
             self._refuse_to_read()
             return False
-        if frame.event not in ("", "error", adapter.event_name):
-            frame.shape = Shape.IRREGULAR
-        if frame.shape is Shape.IRREGULAR and frame.event != "error":
-            frame.event = adapter.event_name
-        holds, failed = self._apply(events, shapes)
-        if failed:
-            # The provider's own error ends the answer: what was held was never judged, and goes.
-            self._held = []
-            if holds:
+        if frame.shape or frame.event:
+            if frame.shape is Shape.BROKEN:
                 self._refuse_to_read()
-            return not holds
+                return False
+            if frame.event not in ("", "error", adapter.event_name):
+                frame.shape = Shape.IRREGULAR
+            if frame.shape is Shape.IRREGULAR and frame.event != "error":
+                frame.event = adapter.event_name
+        if len(events) == 1 and type(events[0]) is TextDelta and not (shapes or self._held or self._failed):
+            self._completion.apply(events[0])
+            return not (adapter.hiding and adapter.hides(frame))
+        holds = self._apply(events, shapes)
+        if self._failed:
+            return self._judge_failed(events, holds)
         if adapter.hiding and adapter.hides(frame):
             return False
         if holds or self._held:
             self._hold(frame)
             return False
         return True
+
+    def _judge_failed(self, events: tuple[Event, ...], holds: bool) -> bool:  # noqa: FBT001  # read at one place
+        """Judge a frame from the provider's own error on: only the rest of that error passes.
+
+        What was held was never judged, and goes.
+        """
+        self._held = []
+        if holds:
+            self._refuse_to_read()
+            return False
+        return any(type(event) is StreamError for event in events)
 
     def _judge_empty(self, frame: Frame) -> bool:
         """Judge a frame without a payload: comments pass in their place, lines that are no field never do."""
@@ -268,21 +314,19 @@ class Relay:
         if frame.shape is not Shape.COMMENT:
             return False
         if self._held:
-            self._held.append(frame)
+            self._hold(frame)
             return False
         return True
 
-    def _apply(self, events: tuple[Event, ...], shapes: int) -> tuple[bool, bool]:
-        """Apply a gated frame's events; return whether it must be held, and whether it is an error.
+    def _apply(self, events: tuple[Event, ...], shapes: int) -> bool:
+        """Apply a gated frame's events; return whether it must be held.
 
         ``shapes``: how many objects in it look like a tool call, whether or not the adapter knows them.
         """
-        holds = failed = False
+        holds = False
         for event in events:
             self._completion.apply(event)
             kind = type(event)
-            if kind is TextDelta:
-                continue
             if isinstance(event, ToolCallDelta):
                 shapes -= 1
                 holds = holds or not event.server_executed
@@ -291,13 +335,13 @@ class Relay:
                 self._unjudgeable = True
                 holds = True
             elif kind is StreamError:
-                failed = self.done = True
+                self._failed = True
             elif kind is End:
                 self.done = True
         if shapes > 0:
             self._count("tool call")
             self._unjudgeable = holds = True
-        return holds, failed
+        return holds
 
     def _hold(self, frame: Frame) -> None:
         self._held.append(frame)

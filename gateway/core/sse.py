@@ -11,7 +11,10 @@ from gateway.core.frames import BufferedFramer, Frame, Shape
 # An atomic group: without it a CRLF backtracks into two line ends, and frames are cut in half.
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r){2}")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_LF = 10
 _BOM = b"\xef\xbb\xbf"
+# Some clients split lines where Unicode does (U+2028, vertical tab …), and would find a field in a comment.
+_PLAIN = re.compile(rb"[\t -~]*")
 
 
 class SSEFramer(BufferedFramer):
@@ -26,6 +29,16 @@ class SSEFramer(BufferedFramer):
         self._last = b""  # the end of what is kept: a blank line may begin in it
 
     def feed(self, chunk: bytes) -> list[Frame]:
+        # The usual chunk is one whole event; everything else takes the general way.
+        if (
+            not self._parts
+            and chunk[:6] == b"data: "
+            and 6 < chunk.find(b"\n") == len(chunk) - 2 < self.limit
+            and chunk[-1] == _LF
+            and b"\r" not in chunk
+        ):
+            self._first = False
+            return [Frame(chunk, chunk[6:-2])]
         if self._parts:
             probe = self._last + chunk
             if b"\n\n" not in probe and (b"\r" not in probe or not _BLANK_LINE.search(probe)):
@@ -69,12 +82,12 @@ class SSEFramer(BufferedFramer):
     def _frame(self, raw: bytes) -> Frame:
         if len(raw) > self.limit:
             self.overflow = True
-        if raw[:6] == b"data: " and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+        if raw[:6] == b"data: " and 6 < raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
             self._first = False
             return Frame(raw, raw[6:-2])
         if raw[:7] == b"event: " and b"\r" not in raw:
             line = raw.find(b"\n")
-            if raw[line + 1 : line + 7] == b"data: " and raw.find(b"\n", line + 7) == len(raw) - 2:
+            if raw[line + 1 : line + 7] == b"data: " and line + 7 < raw.find(b"\n", line + 7) == len(raw) - 2:
                 self._first = False
                 return Frame(raw, raw[line + 7 : -2], raw[7:line].decode("utf-8", "replace"))
         return self._parse(raw)
@@ -93,6 +106,8 @@ class SSEFramer(BufferedFramer):
         events: list[bytes] = []
         fields = False
         for line in _LINE_END.split(text):
+            if line.startswith(b":") and not _PLAIN.fullmatch(line):
+                shape = max(shape, Shape.IRREGULAR)
             if not line or line.startswith(b":"):
                 continue
             name, _, value = line.partition(b":")
@@ -102,21 +117,21 @@ class SSEFramer(BufferedFramer):
             elif name == b"event":
                 events.append(value)
             elif name in (b"id", b"retry"):
-                shape = Shape.IRREGULAR
+                shape = max(shape, Shape.IRREGULAR)
             elif line[:1] in b"{[" and not data:
                 # Bare JSON between events, as Gemini sends some errors: one client reads it.
                 return Frame(raw, text.strip(b"\r\n"), "", Shape.IRREGULAR)
             else:
-                return Frame(raw, b"\n".join(data), "", Shape.BROKEN)
+                shape = Shape.BROKEN
             fields = True
         if not fields:
-            return Frame(raw, b"", "", Shape.COMMENT)
+            return Frame(raw, b"", "", Shape.EMPTY if shape else Shape.COMMENT)
         event = events[-1].decode("utf-8", "replace") if events else ""
         payload = b"\n".join(data)
         if not payload:
-            return Frame(raw, b"", event, Shape.EMPTY)
+            return Frame(raw, b"", event, max(shape, Shape.EMPTY))
         if len(data) > 1 or len(events) > 1:
-            shape = Shape.IRREGULAR
+            shape = max(shape, Shape.IRREGULAR)
         return Frame(raw, payload, event, shape)
 
     def mend(self) -> bytes | None:

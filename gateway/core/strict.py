@@ -7,6 +7,7 @@ asked for without looking inside strings, and says little about some faults. A g
 
 import json  # noqa: TID251  # the only parser at hand that shows duplicate keys
 import re
+from collections import Counter
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +15,9 @@ import msgspec
 from gateway.core.errors import BadRequest
 
 _T = TypeVar("_T")
+_SMALL = 64 << 10
 _WHITE_SPACE = b" \t\r\n"
+_KEY = re.compile(rb'[ \t\r\n]*,?[ \t\r\n]*"(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*')
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -48,23 +51,33 @@ def tree(data: bytes) -> tuple[Any, bytes]:
     return value, canonical
 
 
+def call_shapes(value: Any, canonical: bytes) -> int:
+    """Count the objects that look like a tool call: a name beside arguments, in any letter case."""
+    return _count_calls(value) if b'"name":' in canonical.lower() else 0
+
+
 def duplicate_member(data: bytes) -> str | None:
     """Return a key that occurs twice at the top level of an object, if there is one."""
     members = _members.decode(data)
-    if _encode(members).translate(None, _WHITE_SPACE) == data.translate(None, _WHITE_SPACE):
+    if len(data) < _SMALL and _encode(members) == data:
         return None
+    position = data.find(b"{") + 1
+    for raw in members.values():
+        # Between two values stand a comma and one key: more would be a member that another one replaced.
+        between = _KEY.match(data, position)
+        if not between or not data.startswith(raw, between.end()):
+            break
+        position = between.end() + len(raw)
+    else:
+        if data[position:].strip() == b"}":
+            return None
     top: list[tuple[str, Any]] = []
 
     def keep(pairs: list[tuple[str, Any]]) -> None:
         top[:] = pairs  # the outermost object is closed last
 
     json.loads(data, object_pairs_hook=keep)
-    seen = set()
-    for key, _ in top:
-        if key in seen:
-            return key
-        seen.add(key)
-    return None
+    return next((key for key, count in Counter(key for key, _ in top).items() if count > 1), None)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> None:
@@ -72,24 +85,21 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         raise Ambiguous
 
 
-_CALL_KEYS = (b'"arguments":', b'"input":', b'"args":')
-
-
-def call_shapes(value: Any, canonical: bytes) -> int:
-    """Count the objects that look like a tool call: a name beside arguments, in any letter case."""
-    lower = canonical.lower()
-    if b'"name":' not in lower or not any(key in lower for key in _CALL_KEYS):
-        return 0
-    return _count_calls(value)
+_ARGUMENTS = frozenset({"arguments", "input", "args"})
 
 
 def _count_calls(value: Any) -> int:
     if isinstance(value, dict):
-        keys = {key.lower() for key in value}
-        found = "name" in keys and not keys.isdisjoint(("arguments", "input", "args"))
-        return int(found) + sum(_count_calls(child) for child in value.values())
+        lower = {key.lower() for key in value}
+        named = "name" in lower and any(isinstance(value[key], str) for key in value if key.lower() == "name")
+        if named and not _ARGUMENTS.isdisjoint(lower):
+            # What the arguments of a call look like is the tool's own business.
+            return 1 + sum(
+                _count_calls(child) for key, child in value.items() if key.lower() not in _ARGUMENTS
+            )
+        return sum(map(_count_calls, value.values()))
     if isinstance(value, list):
-        return sum(_count_calls(child) for child in value)
+        return sum(map(_count_calls, value))
     return 0
 
 

@@ -5,6 +5,7 @@ fragments happen to be complete, so streamed and whole answers are read by the s
 """
 
 from enum import StrEnum
+from io import StringIO
 from typing import Literal
 
 import msgspec
@@ -103,7 +104,9 @@ class Unknown(Value, frozen=True, gc=False):
 Event = Start | TextDelta | ReasoningDelta | ToolCallDelta | Usage | Finish | StreamError | End | Unknown
 
 END = End()
-_NO_USAGE = Usage()
+TEXT_LIMIT = 16 << 20
+"""Characters of one answer that are kept; more passes, and is forgotten."""
+_values = msgspec.structs.astuple
 
 
 class Tool(Value, frozen=True, gc=False):
@@ -166,7 +169,7 @@ class _PartialCall:
         self.id = ""
         self.names: list[str] = []
         self.arguments: list[str] = []
-        self.server_executed = False
+        self.server_executed = True
 
     def call(self) -> ToolCall:
         """Return what has arrived so far."""
@@ -180,11 +183,23 @@ class _PartialCall:
 class Completion:
     """The answer so far."""
 
-    __slots__ = ("_calls", "_reasoning", "_text", "error", "finish_reason", "model", "response_id", "usage")
+    __slots__ = (
+        "_calls",
+        "_reasoning",
+        "_room",
+        "_text",
+        "error",
+        "finish_reason",
+        "model",
+        "response_id",
+        "usage",
+    )
 
     def __init__(self) -> None:
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
+        # Pieces are short and many: a list of them takes ten times the memory of their text.
+        self._text = StringIO()
+        self._reasoning: StringIO | None = None
+        self._room = TEXT_LIMIT
         self._calls: dict[int, _PartialCall] = {}
         self.usage: Usage | None = None
         self.finish_reason: FinishReason | None = None
@@ -195,12 +210,12 @@ class Completion:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._text)
+        return self._text.getvalue()
 
     @property
     def reasoning(self) -> str:
         """The reasoning so far."""
-        return "".join(self._reasoning)
+        return self._reasoning.getvalue() if self._reasoning else ""
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -210,15 +225,18 @@ class Completion:
     @property
     def begun(self) -> bool:
         """Whether the model has said anything yet."""
-        return bool(self._text or self._calls or self._reasoning)
+        return self._room < TEXT_LIMIT or bool(self._calls)
 
     def apply(self, event: Event) -> None:
         """Add one event."""
         kind = type(event)
         if kind is TextDelta:
-            self._text.append(event.text)  # type: ignore[union-attr]  # `type() is` does not narrow; isinstance costs twice as much per event
-        elif kind is ReasoningDelta:
-            self._reasoning.append(event.text)  # type: ignore[union-attr]  # as above
+            text: str = event.text  # type: ignore[union-attr]  # `type() is` does not narrow; isinstance costs twice as much per event
+            self._room -= len(text)
+            if self._room >= 0:
+                self._text.write(text)
+        elif isinstance(event, ReasoningDelta):
+            self._add_reasoning(event.text)
         elif isinstance(event, ToolCallDelta):
             self._add_call(event)
         elif isinstance(event, Usage):
@@ -231,6 +249,13 @@ class Completion:
         elif isinstance(event, StreamError):
             self.error = event
 
+    def _add_reasoning(self, text: str) -> None:
+        if self._reasoning is None:
+            self._reasoning = StringIO()
+        self._room -= len(text)
+        if self._room >= 0:
+            self._reasoning.write(text)
+
     def _add_call(self, delta: ToolCallDelta) -> None:
         partial = self._calls.get(delta.index)
         if partial is None:
@@ -241,26 +266,19 @@ class Completion:
             partial.names.append(delta.name)
         if delta.arguments:
             partial.arguments.append(delta.arguments)
-        partial.server_executed |= delta.server_executed
+        # One piece that the client would run makes it the client's: an index may be used twice.
+        partial.server_executed &= delta.server_executed
 
     def _add_usage(self, usage: Usage) -> None:
-        # Wires repeat usage as a running total, and some leave fields out again at the end: the largest
-        # value that was ever said is right for all of them, a sum for none.
-        old = self.usage or _NO_USAGE
-        self.usage = Usage(*(_larger(a, b) for a, b in zip(_fields(old), _fields(usage), strict=True)))
+        # Wires repeat usage as a running total, and some leave fields out again at the end: the value that
+        # was said last is right for all of them, a sum for none.
+        if self.usage is not None:
+            pairs = zip(_values(self.usage), _values(usage), strict=True)
+            usage = Usage(*(old if new is None else new for old, new in pairs))
+        self.usage = usage
 
     def _finish(self, reason: FinishReason) -> FinishReason:
         # With several choices the one that calls tools matters most to whoever reads the record.
         if self.finish_reason is FinishReason.TOOL_CALLS:
             return self.finish_reason
         return reason
-
-
-def _fields(usage: Usage) -> tuple[int | None, ...]:
-    return tuple(getattr(usage, name) for name in Usage.__struct_fields__)
-
-
-def _larger(old: int | None, new: int | None) -> int | None:
-    if new is None or new < 0:
-        return old
-    return new if old is None else max(old, new)

@@ -54,7 +54,7 @@ async def answer(request: web.Request) -> web.Response:
         case "speech":
             return web.Response(body=bytes(1024), content_type="audio/mpeg")
         case _:
-            kind = end.removesuffix("s") or "item"
+            kind = "batch" if end == "batches" else end.removesuffix("s") or "item"
             return _json({"id": f"{kind}_{token(24)}", "object": kind, "created_at": now, "bytes": received})
 
 

@@ -1,8 +1,9 @@
 """OpenAI responses: items that are opened, filled and closed, with one contiguous sequence of events."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import orjson
 
 from gateway.demo.ask import Ask, Tool, dicts, last, text_of, tokens_of, whole_number
@@ -12,6 +13,8 @@ from gateway.demo.wire import Hole, Template, Wire, encode, event, hexadecimal, 
 
 # Settings that the answer repeats, and their values where the request is silent.
 ECHOED: dict[str, Any] = {
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
     "instructions": None,
     "max_output_tokens": None,
     "max_tool_calls": None,
@@ -32,6 +35,19 @@ ECHOED: dict[str, Any] = {
     "user": None,
     "metadata": {},
 }
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One output item as it is when complete, and how a stream tells it."""
+
+    value: dict[str, Any]
+    deltas: str  # the events that fill it, without `.delta` and `.done`
+    pieces: Sequence[str]
+    filled: dict[str, Any]  # what `.done` repeats
+    index: dict[str, int] = {}  # of the part inside the item, for items that have parts
+    part_events: str = ""
+    part: dict[str, Any] = {}
+    extra: dict[str, Any] = {}  # on every delta
 
 
 class Responses(Wire):
@@ -78,22 +94,13 @@ class Responses(Wire):
         return body, openai_headers(status)
 
     def whole(self, script: Script) -> bytes:
-        items = [self.item(kind, script, call) for kind, call in _plan(script)]
+        items = [item.value for item in self.items(script)]
         body = self.response(f"resp_{hexadecimal(48)}", script, items)
         return orjson.dumps(body, option=orjson.OPT_INDENT_2)
 
     def frames(self, script: Script) -> Iterator[bytes]:
         name = f"resp_{hexadecimal(48)}"
-        opening = self.response(name, None, [])
-        yield event(
-            "response.created", {"type": "response.created", "response": opening, "sequence_number": 0}
-        ) + (
-            event(
-                "response.in_progress",
-                {"type": "response.in_progress", "response": opening, "sequence_number": 1},
-            )
-        )
-        number = 2
+        number = 0
         done: list[dict[str, Any]] = []
 
         def emit(kind: str, **fields: Any) -> bytes:
@@ -102,34 +109,32 @@ class Responses(Wire):
             number += 1
             return frame
 
-        for index, (kind, call) in enumerate(_plan(script)):
-            item = self.item(kind, script, call)
-            at = {"item_id": item["id"], "output_index": index}
-            yield emit("response.output_item.added", item=_empty(item), output_index=index)
-            prefix, around, pieces = _filling(kind, script, call, at)
-            for opened, fields in around[:1]:
-                yield emit(opened, **fields)
-            delta = {
-                "type": f"{prefix}.delta",
-                **around_index(kind),
-                "delta": Hole,
+        opening = self.response(name, None, [])
+        yield emit("response.created", response=opening) + emit("response.in_progress", response=opening)
+        for index, item in enumerate(self.items(script)):
+            at = {"item_id": item.value["id"], "output_index": index, **item.index}
+            yield emit("response.output_item.added", item=_blank(item.value), output_index=index)
+            if item.part_events:
+                yield emit(f"{item.part_events}.added", **at, part={**item.part, "text": ""})
+            growing = {
+                "type": f"{item.deltas}.delta",
                 **at,
+                "delta": Hole,
+                **item.extra,
                 "sequence_number": Hole,
             }
-            if kind == "message":
-                delta["logprobs"] = []
-            template = Template(event(f"{prefix}.delta", delta))
-            for piece in pieces:
+            template = Template(event(f"{item.deltas}.delta", growing))
+            for piece in item.pieces:
                 yield template.fill(encode(piece), b"%d" % number)
                 number += 1
-            if script.breaks and kind == "message":
-                yield from self.broken(name, number, [*done, {**item, "status": "incomplete"}])
+            if script.breaks and item.value["type"] == "message":
+                yield from self.broken(name, number, [*done, {**item.value, "status": "incomplete"}])
                 return
-            yield emit(f"{prefix}.done", **around_index(kind), **at, **_filled(kind, script, call))
-            for closed, fields in around[1:]:
-                yield emit(closed, **fields)
-            yield emit("response.output_item.done", item=item, output_index=index)
-            done.append(item)
+            yield emit(f"{item.deltas}.done", **at, **item.extra, **item.filled)
+            if item.part_events:
+                yield emit(f"{item.part_events}.done", **at, part=item.part)
+            yield emit("response.output_item.done", item=item.value, output_index=index)
+            done.append(item.value)
         ending = "response.incomplete" if script.finish == "length" else "response.completed"
         yield emit(ending, response=self.response(name, script, done))
 
@@ -146,34 +151,15 @@ class Responses(Wire):
             {"type": "response.failed", "response": failed, "sequence_number": number + 1},
         )
 
-    def item(self, kind: str, script: Script, call: Call | None) -> dict[str, Any]:
-        """Return one output item as it is when complete."""
-        if call is not None and call.custom:
-            ids = {
-                "id": f"ctc_{hexadecimal(48)}",
-                "type": kind,
-                "status": "completed",
-                "call_id": f"call_{token(24)}",
-            }
-            return {**ids, "input": call.arguments, "name": call.name}
-        if call is not None:
-            ids = {"id": f"fc_{hexadecimal(48)}", "type": kind, "status": "completed"}
-            return {**ids, "arguments": call.arguments, "call_id": f"call_{token(24)}", "name": call.name}
-        if kind == "reasoning":
-            summary = [{"type": "summary_text", "text": script.whole_reasoning}]
-            item: dict[str, Any] = {"id": f"rs_{hexadecimal(48)}", "type": kind, "summary": summary}
-            if "reasoning.encrypted_content" in (self.body.get("include") or ()):
-                item["encrypted_content"] = f"gAAAAAB{token(120)}=="
-            return item
-        content = [{"type": "output_text", "annotations": [], "logprobs": [], "text": script.whole_text}]
-        status = "incomplete" if script.finish == "length" else "completed"
-        return {
-            "id": f"msg_{hexadecimal(48)}",
-            "type": kind,
-            "status": status,
-            "content": content,
-            "role": "assistant",
-        }
+    def items(self, script: Script) -> Iterator[Item]:
+        """List the output items, in their order."""
+        if script.reasoning:
+            sealed = "reasoning.encrypted_content" in str(self.body.get("include"))
+            yield _reasoning(script, {"encrypted_content": f"gAAAAAB{token(120)}=="} if sealed else {})
+        if script.text or not script.calls:
+            yield _message(script)
+        for call in script.calls:
+            yield _custom_call(call) if call.custom else _function_call(call)
 
     def response(self, name: str, script: Script | None, items: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the response object: in progress without a script, else complete."""
@@ -187,6 +173,7 @@ class Responses(Wire):
             "created_at": self.created,
             "status": "in_progress" if script is None else "incomplete" if cut_short else "completed",
             "background": False,
+            "completed_at": None if script is None else self.created,
             "error": None,
             "incomplete_details": {"reason": "max_output_tokens"} if cut_short else None,
             "model": self.ask.model,
@@ -207,64 +194,59 @@ def _usage(script: Script) -> dict[str, Any]:
     }
 
 
-def _plan(script: Script) -> list[tuple[str, Call | None]]:
-    """List the items of an answer, in their order."""
-    plan: list[tuple[str, Call | None]] = []
-    if script.reasoning:
-        plan.append(("reasoning", None))
-    if script.text or not script.calls:
-        plan.append(("message", None))
-    plan += [("custom_tool_call" if call.custom else "function_call", call) for call in script.calls]
-    return plan
+def _reasoning(script: Script, sealed: dict[str, str]) -> Item:
+    part = {"type": "summary_text", "text": script.whole_reasoning}
+    return Item(
+        value={"id": f"rs_{hexadecimal(48)}", "type": "reasoning", "summary": [part], **sealed},
+        deltas="response.reasoning_summary_text",
+        pieces=script.reasoning,
+        filled={"text": script.whole_reasoning},
+        index={"summary_index": 0},
+        part_events="response.reasoning_summary_part",
+        part=part,
+    )
 
 
-def _empty(item: dict[str, Any]) -> dict[str, Any]:
+def _message(script: Script) -> Item:
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": script.whole_text}
+    status = "incomplete" if script.finish == "length" else "completed"
+    ids = {"id": f"msg_{hexadecimal(48)}", "type": "message", "status": status}
+    return Item(
+        value={**ids, "content": [part], "role": "assistant"},
+        deltas="response.output_text",
+        pieces=script.text,
+        filled={"text": script.whole_text},
+        index={"content_index": 0},
+        part_events="response.content_part",
+        part=part,
+        extra={"logprobs": []},
+    )
+
+
+def _function_call(call: Call) -> Item:
+    ids = {"id": f"fc_{hexadecimal(48)}", "type": "function_call", "status": "completed"}
+    return Item(
+        value={**ids, "arguments": call.arguments, "call_id": f"call_{token(24)}", "name": call.name},
+        deltas="response.function_call_arguments",
+        pieces=call.fragments(),
+        filled={"arguments": call.arguments},
+    )
+
+
+def _custom_call(call: Call) -> Item:
+    ids = {"id": f"ctc_{hexadecimal(48)}", "type": "custom_tool_call", "status": "completed"}
+    return Item(
+        value={**ids, "call_id": f"call_{token(24)}", "input": call.arguments, "name": call.name},
+        deltas="response.custom_tool_call_input",
+        pieces=call.fragments(),
+        filled={"input": call.arguments},
+    )
+
+
+def _blank(item: dict[str, Any]) -> dict[str, Any]:
     """Return the item as it is when it is announced."""
     blank = {"status": "in_progress", "content": [], "arguments": "", "input": "", "summary": []}
     return {key: blank.get(key, value) for key, value in item.items()}
-
-
-def around_index(kind: str) -> dict[str, int]:
-    """Return the index of the part inside its item, for items that have parts."""
-    return {"message": {"content_index": 0}, "reasoning": {"summary_index": 0}}.get(kind, {})
-
-
-def _filling(
-    kind: str,
-    script: Script,
-    call: Call | None,
-    at: dict[str, Any],
-) -> tuple[str, list[tuple[str, dict[str, Any]]], Any]:
-    """Return the name of the deltas, the events around them, and the pieces."""
-    if call is not None and call.custom:
-        return "response.custom_tool_call_input", [], call.fragments()
-    if call is not None:
-        return "response.function_call_arguments", [], call.fragments()
-    if kind == "reasoning":
-        name, part, text, pieces = (
-            "response.reasoning_summary_part",
-            "summary_text",
-            script.whole_reasoning,
-            script.reasoning,
-        )
-        prefix, extra = "response.reasoning_summary_text", {}
-    else:
-        name, part, text, pieces = "response.content_part", "output_text", script.whole_text, script.text
-        prefix, extra = "response.output_text", {"annotations": [], "logprobs": []}
-    around = [
-        (f"{name}.{when}", {**around_index(kind), **at, "part": {"type": part, **extra, "text": said}})
-        for when, said in (("added", ""), ("done", text))
-    ]
-    return prefix, around, pieces
-
-
-def _filled(kind: str, script: Script, call: Call | None) -> dict[str, Any]:
-    """Return what the closing event of the deltas repeats."""
-    if call is not None:
-        return {"input": call.arguments} if call.custom else {"arguments": call.arguments, "name": call.name}
-    if kind == "reasoning":
-        return {"text": script.whole_reasoning}
-    return {"logprobs": [], "text": script.whole_text}
 
 
 def _flat(tools: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

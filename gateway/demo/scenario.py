@@ -148,7 +148,12 @@ def _speak(
     first: float = 0.0,
     gap: float = 0.0,
 ) -> Script:
-    if status == 200 and not (breaks or cut) and ask.may_call and (ask.only or (ask.must_call and not ask.results)):
+    if (
+        status == 200
+        and not (breaks or cut)
+        and ask.may_call
+        and (ask.only or (ask.must_call and not ask.results))
+    ):
         return _calls(ask, 1)
     if ask.schema is not None:
         text = orjson.dumps(synthesise(ask.schema, ask.prompt)).decode()
@@ -225,4 +230,6 @@ def _usage(ask: Ask, said: str, reasoning: str) -> Usage:
     thought = len(reasoning) // 4
     warm = ask.caching and ask.tokens >= CACHED_FROM
     cached = ask.tokens * 3 // 4 // CACHED_STEP * CACHED_STEP if warm else 0
-    return Usage(input=ask.tokens, cached=cached, output=len(said) // 4 + 1 + thought, reasoning=thought)
+    return Usage(
+        input=ask.tokens, cached=cached, output=max(1, -(-len(said) // 4)) + thought, reasoning=thought
+    )

@@ -20,6 +20,8 @@ from gateway.demo.wire import Target, Wire, encode
 GEMINI_METHOD = re.compile(r"/(?:models|tunedModels|endpoints)/(?P<model>.+):(?P<method>[A-Za-z]+)$")
 MODEL = re.compile(r"/models(?:/(?P<model>.+))?$")
 DEPLOYMENT = re.compile(r"/deployments/(?P<model>[^/]+)/")
+# What comes of reading a body whose fields have unexpected types; its vendor would refuse it too.
+WRONG_SHAPE = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 GEMINI_PREFIXES = frozenset({"gemini", "vertex", "google"})
 
 FORMATS: tuple[tuple[str, type[Wire]], ...] = (
@@ -84,8 +86,11 @@ class Provider:
         body = await _body(request)
         if body is None:
             return _error(kind, 400, "We could not parse the JSON body of your request.")
-        wire = kind(body, target)
-        script = select(wire.ask)
+        try:
+            wire = kind(body, target)
+            script = select(wire.ask)
+        except WRONG_SHAPE:
+            return _error(kind, 400)
         if script.status != 200:
             return _error(kind, script.status)
         if wire.ask.stream:
@@ -150,7 +155,7 @@ class Running:
 
 def application(*, pace: float = 0.0) -> web.Application:
     """Build the fake provider; `pace` seconds between pieces let a human see the stream."""
-    app = web.Application(client_max_size=0)
+    app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", Provider(pace).answer)
     return app
 
@@ -193,7 +198,11 @@ async def _simple(
         return _error(kind, 400, "We could not parse the JSON body of your request.")
     if (status := status_of(model or str(body.get("model")))) != 200:
         return _error(kind, status)
-    return web.Response(body=reply(body), headers={"Content-Type": kind.whole_type})
+    try:
+        answer = reply(body)
+    except WRONG_SHAPE:
+        return _error(kind, 400)
+    return web.Response(body=answer, headers={"Content-Type": kind.whole_type})
 
 
 async def _count(

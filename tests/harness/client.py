@@ -4,7 +4,6 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,7 +75,7 @@ class Exchange:
 
     @property
     def responses(self) -> list[Response]:
-        return parse(self.raw, eof=self.ended == "eof")
+        return parse(self.raw, eof=self.ended in {"eof", "complete"})
 
     @property
     def response(self) -> Response:
@@ -97,7 +96,6 @@ class Client:
     reads: bool = True
     rate: float | None = None  # bytes per second
     responses: int = 1  # how many to wait for
-    request: Callable[[bytes], bytes] = bytes  # changes the request's bytes
 
     @property
     def leaves(self) -> bool:
@@ -169,14 +167,14 @@ async def exchange(port: int, request: bytes, client: Client | None = None) -> E
     loop = asyncio.get_running_loop()
     started = time.monotonic()
     raw_socket = socket.socket()
-    raw_socket.setblocking(False)  # noqa: FBT003 - the socket module's own signature
+    raw_socket.setblocking(False)
     if not client.reads or client.rate:
         # A small window makes "reads nothing" felt after kilobytes instead of megabytes.
         raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await loop.sock_connect(raw_socket, ("127.0.0.1", port))
     transport, reader = await loop.create_connection(_Reader, sock=raw_socket)
     try:
-        return await _converse(transport, reader, client.request(request), client, started)
+        return await _converse(transport, reader, request, client, started)
     finally:
         transport.abort()
 

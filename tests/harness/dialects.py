@@ -50,6 +50,14 @@ def _load(data: bytes) -> Any:
         return None
 
 
+def _object(body: bytes) -> dict[str, Any]:
+    """An error body: JSON, an object, with an error in it."""
+    data = _load(body)
+    assert isinstance(data, dict), f"not an object: {body[:300]!r}"
+    assert isinstance(data.get("error"), dict), f"no error in {body[:300]!r}"
+    return data
+
+
 @dataclass(frozen=True)
 class Dialect:
     """One wire format, as client and upstream speak it."""
@@ -86,12 +94,14 @@ class Dialect:
 
     def upstream_error(self, status: int) -> bytes:
         """An error body as the vendor sends it."""
-        return orjson.dumps({"error": {"message": "vendor says no", "type": "vendor_type", "code": "vendor_code"}})
+        return orjson.dumps(
+            {"error": {"message": "vendor says no", "type": "vendor_type", "code": "vendor_code"}}
+        )
 
     def check_error(self, status: int, body: bytes) -> None:
         """A body of ours for this status has the vendor's shape and our names."""
         kind, code, _, _ = ERRORS[status]
-        error = orjson.loads(body)["error"]
+        error = _object(body)["error"]
         assert error["type"] == kind, error
         assert error["code"] == code, error
         assert "param" in error, error
@@ -102,10 +112,12 @@ class Dialect:
         for _, data in read_sse(body):
             error = _load(data)
             if isinstance(error, dict) and isinstance(error.get("error"), dict):
-                return error["error"]
+                return dict(error["error"])
         return None
 
-    def request(self, *, stream: bool, model: str = "", body: bytes | None = None, headers: str = "") -> bytes:
+    def request(
+        self, *, stream: bool, model: str = "", body: bytes | None = None, headers: str = ""
+    ) -> bytes:
         data = self.body(stream=stream, model=model) if body is None else body
         name, value = self.key_header
         lines = (
@@ -130,14 +142,21 @@ class Chat(Dialect):
         tools = [{"type": "function", "function": {"name": name, "parameters": _SCHEMA}} for name in TOOLS]
         data = {"model": model or self.model, "messages": [{"role": "user", "content": "Hi"}], "tools": tools}
         # Usage is asked for, so that the gateway has nothing to add and nothing to hide.
-        return orjson.dumps(data | {"stream": True, "stream_options": {"include_usage": True}} if stream else data)
+        return orjson.dumps(
+            data | {"stream": True, "stream_options": {"include_usage": True}} if stream else data
+        )
 
     def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         return sse(self._envelope([choice]))
 
     def _envelope(self, choices: list[Any]) -> dict[str, Any]:
-        ids = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": self.model}
+        ids = {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": 1700000000,
+            "model": self.model,
+        }
         return {**ids, "choices": choices}
 
     def start(self) -> list[bytes]:
@@ -148,8 +167,15 @@ class Chat(Dialect):
 
     def tool_call(self, name: str, arguments: str) -> list[bytes]:
         half = len(arguments) // 2
-        opening = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
-        pieces = [{"index": 0, "function": {"arguments": part}} for part in (arguments[:half], arguments[half:])]
+        opening = {
+            "index": 0,
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": name, "arguments": ""},
+        }
+        pieces = [
+            {"index": 0, "function": {"arguments": part}} for part in (arguments[:half], arguments[half:])
+        ]
         return [self._chunk({"tool_calls": [piece]}) for piece in (opening, *pieces)]
 
     def finish(self, reason: str) -> list[bytes]:
@@ -163,7 +189,10 @@ class Chat(Dialect):
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
         if tool:
             function = {"name": tool, "arguments": '{"canary_arg":"c4n4ry"}'}
-            message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
+            message |= {
+                "content": None,
+                "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+            }
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if tool else "stop"}
         ids = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": self.model}
         return orjson.dumps({**ids, "choices": [choice], "usage": self.usage})
@@ -187,8 +216,17 @@ class Responses(Dialect):
 
     def _response(self, status: str, output: list[Any]) -> dict[str, Any]:
         usage = {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
-        details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
-        ids = {"id": "resp_1", "object": "response", "created_at": 1700000000, "model": self.model, "status": status}
+        details = {
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": 0},
+        }
+        ids = {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 1700000000,
+            "model": self.model,
+            "status": status,
+        }
         rest = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "error": None}
         return {**ids, **rest, "output": output, "usage": usage | details if status == "completed" else None}
 
@@ -226,7 +264,9 @@ class Responses(Dialect):
         return {**ids, "name": name, "arguments": arguments}
 
     def _output(self, text: str, reason: str) -> list[Any]:
-        output: list[Any] = [{**self.message, "content": [{"type": "output_text", "text": text, "annotations": []}]}]
+        output: list[Any] = [
+            {**self.message, "content": [{"type": "output_text", "text": text, "annotations": []}]}
+        ]
         if reason in TOOLS:
             output.append(self._call(reason, '{"canary_arg":"c4n4ry"}'))
         return output
@@ -236,7 +276,11 @@ class Responses(Dialect):
         return []
 
     def end(self) -> list[bytes]:
-        return [self._event("response.completed", response=self._response("completed", self._output("Hello.", "stop")))]
+        return [
+            self._event(
+                "response.completed", response=self._response("completed", self._output("Hello.", "stop"))
+            )
+        ]
 
     def whole(self, text: str = "Hello, world.", tool: str = "") -> bytes:
         return orjson.dumps(self._response("completed", self._output(text, tool)))
@@ -258,7 +302,7 @@ class Anthropic(Dialect):
 
     name = "anthropic"
     provider = "anthropic"
-    model = "claude-sonnet-4-5"
+    model = "claude-scenario"
     key_header = ("anthropic-version: 2023-06-01\r\nx-api-key", "sk-ant-test-key")
 
     def path(self, *, stream: bool, model: str = "") -> str:
@@ -266,7 +310,11 @@ class Anthropic(Dialect):
 
     def body(self, *, stream: bool, model: str = "") -> bytes:
         tools = [{"name": name, "input_schema": _SCHEMA} for name in TOOLS]
-        data = {"model": model or self.model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}
+        data = {
+            "model": model or self.model,
+            "max_tokens": 64,
+            "messages": [{"role": "user", "content": "Hi"}],
+        }
         return orjson.dumps({**data, "tools": tools, **({"stream": True} if stream else {})})
 
     def _message(self, content: list[Any], reason: str | None, output_tokens: int) -> dict[str, Any]:
@@ -290,7 +338,10 @@ class Anthropic(Dialect):
     def tool_call(self, name: str, arguments: str) -> list[bytes]:
         half = len(arguments) // 2
         block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
-        deltas = [{"type": "input_json_delta", "partial_json": part} for part in ("", arguments[:half], arguments[half:])]
+        deltas = [
+            {"type": "input_json_delta", "partial_json": part}
+            for part in ("", arguments[:half], arguments[half:])
+        ]
         return [
             self._event("content_block_stop", index=0),
             self._event("content_block_start", index=1, content_block=block),
@@ -318,7 +369,7 @@ class Anthropic(Dialect):
         return orjson.dumps({"type": "error", "error": {"type": "vendor_type", "message": "vendor says no"}})
 
     def check_error(self, status: int, body: bytes) -> None:
-        data = orjson.loads(body)
+        data = _object(body)
         assert data["type"] == "error", data
         assert data["error"]["type"] == ERRORS[status][2], data
         assert data["error"]["message"], data
@@ -327,7 +378,7 @@ class Anthropic(Dialect):
         for name, data in read_sse(body):
             error = _load(data)
             if name == "error" and isinstance(error, dict) and error.get("type") == "error":
-                return error["error"]
+                return dict(error["error"])
         return None
 
 
@@ -353,7 +404,12 @@ class Gemini(Dialect):
         usage = {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18}
         if reason:
             candidate["finishReason"] = reason
-        return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": self.model, "responseId": "r1"}
+        return {
+            "candidates": [candidate],
+            "usageMetadata": usage,
+            "modelVersion": self.model,
+            "responseId": "r1",
+        }
 
     def encode(self, data: dict[str, Any]) -> bytes:
         return sse(data, eol=b"\r\n")
@@ -372,10 +428,12 @@ class Gemini(Dialect):
         return orjson.dumps(self.chunk(call if tool else {"text": text}, "STOP"))
 
     def upstream_error(self, status: int) -> bytes:
-        return orjson.dumps({"error": {"code": status, "message": "vendor says no", "status": "VENDOR_STATUS"}})
+        return orjson.dumps(
+            {"error": {"code": status, "message": "vendor says no", "status": "VENDOR_STATUS"}}
+        )
 
     def check_error(self, status: int, body: bytes) -> None:
-        error = orjson.loads(body)["error"]
+        error = _object(body)["error"]
         assert error["code"] == status, error
         assert error["status"] == ERRORS[status][3], error
         assert error["message"], error
@@ -402,10 +460,13 @@ class GeminiArray(Gemini):
 
     def in_band_error(self, body: bytes) -> dict[str, Any] | None:
         """The array must be whole, or its client reads nothing at all."""
-        elements = orjson.loads(body)
-        return elements[-1].get("error") if isinstance(elements, list) and elements else None
+        elements = _load(body)
+        assert isinstance(elements, list), f"not a whole array: {body[-200:]!r}"
+        return elements[-1].get("error") if elements else None
 
 
-DIALECTS: dict[str, Dialect] = {d.name: d for d in (Chat(), Responses(), Anthropic(), Gemini(), GeminiArray())}
+DIALECTS: dict[str, Dialect] = {
+    d.name: d for d in (Chat(), Responses(), Anthropic(), Gemini(), GeminiArray())
+}
 STREAMED = tuple(DIALECTS)
 WHOLE = ("chat", "responses", "anthropic", "gemini")

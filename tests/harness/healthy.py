@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from typing import Self
 
 from tests.harness.client import Client, Exchange, exchange
 from tests.harness.dialects import DIALECTS
@@ -54,7 +55,7 @@ class Healthy:
             await asyncio.sleep(0.005)
             self.lag = max(self.lag, time.monotonic() - before - 0.005)
 
-    async def __aenter__(self) -> "Healthy":
+    async def __aenter__(self) -> Self:
         steps = [head(), begin(), Step(self._ticks), finish(), terminator(), last()]
         self.upstream.marked[MODEL.encode()] = compile_script(steps, self.dialect)
         self._waited = self.gateway.scheduler_wait()
@@ -85,13 +86,17 @@ class Healthy:
         kernel says that the gateway had to wait for a core, are added to what is allowed.
         """
         response = self.exchange.response
-        assert response.status == 200, f"I8: the healthy stream got {response.status}: {response.body[:300]!r}"
+        assert response.status == 200, (
+            f"I8: the healthy stream got {response.status}: {response.body[:300]!r}"
+        )
         assert self.exchange.ended == "complete", f"I8: the healthy stream ended by {self.exchange.ended}"
         numbers = [int(n) for n in _TICK.findall(response.body)]
         assert numbers == list(range(len(self.sent))), f"I8: {len(self.sent)} events sent, got {numbers[-5:]}"
         late = max(_lateness(self.exchange, self.sent), default=0.0)
         allowed = GAP + self.lag + self._waited
-        assert late <= allowed, f"I8: an event of the healthy stream came {late * 1e3:.0f} ms late ({allowed * 1e3:.0f})"
+        assert late <= allowed, (
+            f"I8: an event of the healthy stream came {late * 1e3:.0f} ms late ({allowed * 1e3:.0f})"
+        )
 
 
 def _lateness(got: Exchange, sent: list[float]) -> list[float]:

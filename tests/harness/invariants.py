@@ -45,10 +45,13 @@ async def check_upstream_left(connections: Sequence[Connection], exchange: Excha
     """I4: a client that left takes its upstream connection with it, within a second."""
     assert exchange.left_at is not None
     end = exchange.left_at + LEAVE_DEADLINE
-    while any(c.open for c in connections) and time.monotonic() < end:
-        await asyncio.sleep(0.01)
+    left = asyncio.gather(*(c.left() for c in connections if not c.ended_here))
+    await asyncio.wait([left], timeout=max(0.0, end - time.monotonic()))
+    left.cancel()
     stayed = [c for c in connections if c.open or (c.left_at is not None and c.left_at > end)]
-    assert not stayed, f"I4: {len(stayed)} upstream connection(s) still open {LEAVE_DEADLINE} s after the client left"
+    assert not stayed, (
+        f"I4: {len(stayed)} upstream connection(s) still open {LEAVE_DEADLINE} s after the client left"
+    )
 
 
 async def settled(gateway: Gateway, baseline: Sample, slack: int = 2) -> Sample:
@@ -101,13 +104,17 @@ async def check_in_band(oracle: Oracle, dialect: Dialect, exchange: Exchange) ->
     assert b"[DONE]" not in body, "I9: [DONE] after an error"
     if oracle.reads(dialect, stream=True):
         seen = await oracle.see(dialect, exchange, stream=True)
-        assert isinstance(seen.error, TYPED) or seen.failed, f"I9: the SDK took a broken stream for whole: {seen}"
+        assert isinstance(seen.error, TYPED) or seen.failed, (
+            f"I9: the SDK took a broken stream for whole: {seen}"
+        )
 
 
 async def check_broken(oracle: Oracle, dialect: Dialect, exchange: Exchange, *, stream: bool) -> Seen:
     """An aborted answer must never read as a complete one."""
     assert exchange.ended in {"eof", "reset"}, f"the answer ended by {exchange.ended}"
-    assert not exchange.response.complete or exchange.ended == "reset", "a broken answer was framed as complete"
+    assert not exchange.response.complete or exchange.ended == "reset", (
+        "a broken answer was framed as complete"
+    )
     seen = await oracle.see(dialect, exchange, stream=stream)
     assert seen.error is not None, "the SDK took a broken answer for whole"
     return seen

@@ -48,7 +48,9 @@ class Output:
                         self.lines.append(f"a log line that is no JSON: {line}")
                 self.changed.notify_all()
 
-    def wait(self, wanted: Callable[[dict[str, Any]], bool], timeout: float, start: int = 0) -> dict[str, Any] | None:
+    def wait(
+        self, wanted: Callable[[dict[str, Any]], bool], timeout: float, start: int = 0
+    ) -> dict[str, Any] | None:
         end = time.monotonic() + timeout
         with self.changed:
             while True:
@@ -71,7 +73,9 @@ def scheduler_wait(pid: int) -> float:
 class Gateway:
     """One running gateway."""
 
-    def __init__(self, env: Mapping[str, str], module: str = "gateway", arguments: Sequence[str] = ("serve",)) -> None:
+    def __init__(
+        self, env: Mapping[str, str], module: str = "gateway", arguments: Sequence[str] = ("serve",)
+    ) -> None:
         self.output = Output()
         self.state = tempfile.TemporaryDirectory(prefix="gateway-test-")
         clean = {key: value for key, value in os.environ.items() if not _leaks(key)}

@@ -13,6 +13,8 @@ class RefuseTools(Stage):
         self.names = frozenset(names)
 
     async def on_tool_calls(self, i: Interaction) -> None:
-        refused = [call.name for call in i.completion.tool_calls if self.names.intersection((call.name, *call.names))]
+        refused = [
+            call.name for call in i.completion.tool_calls if self.names.intersection((call.name, *call.names))
+        ]
         if refused:
             i.refusal = f"{', '.join(refused)} was denied by a tool invocation policy (interaction {i.id})."

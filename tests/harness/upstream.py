@@ -1,6 +1,7 @@
 """A scripted upstream: an HTTP server that plays steps byte by byte and remembers all that it received."""
 
 import asyncio
+import itertools
 import random
 import socket
 import ssl
@@ -13,7 +14,6 @@ from typing import Literal
 
 from tests.harness.dialects import Dialect
 
-type_of_end = Literal["eof", "reset"]
 Framing = Literal["chunked", "length", "eof"]
 Split = Literal["whole", "event", "byte", "random"]
 
@@ -38,10 +38,17 @@ class Received:
     @property
     def headers(self) -> list[tuple[str, str]]:
         lines = self.raw_head.split(b"\r\n")[1:]
-        return [(n.decode("latin-1").lower(), v.strip().decode("latin-1")) for n, _, v in (x.partition(b":") for x in lines)]
+        return [
+            (n.decode("latin-1").lower(), v.strip().decode("latin-1"))
+            for n, _, v in (x.partition(b":") for x in lines)
+        ]
 
     def header(self, name: str) -> str:
         return next((value for key, value in self.headers if key == name), "")
+
+
+def _exactly(size: int) -> Callable[[bytearray], int]:
+    return lambda received: size if len(received) >= size else -1
 
 
 class Connection(asyncio.Protocol):
@@ -59,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.upstream.connections.append(self)
         self._task = asyncio.get_running_loop().create_task(self._serve())
@@ -136,13 +144,13 @@ class Connection(asyncio.Protocol):
             while True:
                 line = await self._take(lambda b: b.find(b"\r\n") + 2 if b"\r\n" in b else -1)
                 size = int(line or b"0", 16)
-                piece = await self._take(lambda b, n=size + 2: n if len(b) >= n else -1)
+                piece = await self._take(_exactly(size + 2))
                 if piece is None or size == 0:
                     break
                 body += piece[:-2]
             request.body = bytes(body)
         elif length := int(request.header("content-length") or 0):
-            request.body = await self._take(lambda b: length if len(b) >= length else -1) or b""
+            request.body = await self._take(_exactly(length)) or b""
         return request
 
     async def _serve(self) -> None:
@@ -182,28 +190,29 @@ class Turn:
 Play = Callable[[Turn], Awaitable[None]]
 
 
+class ScriptStep:
+    """One entry of a script."""
+
+
 @dataclass(frozen=True)
-class Step:
+class Step(ScriptStep):
     """One thing that an upstream does."""
 
     play: Play
 
 
 @dataclass(frozen=True)
-class Frames:
+class Frames(ScriptStep):
     """Frames of the scenario's wire: which bytes they are depends on the dialect, how they are cut on the split."""
 
     of: Callable[[Dialect], Sequence[bytes]]
 
 
 @dataclass(frozen=True)
-class PerDialect:
+class PerDialect(ScriptStep):
     """Steps that differ between wires in more than their frames."""
 
-    of: Callable[[Dialect], Sequence["ScriptStep"]]
-
-
-ScriptStep = Step | Frames | PerDialect
+    of: Callable[[Dialect], Sequence[ScriptStep]]
 
 
 def send(data: bytes) -> Step:
@@ -289,13 +298,14 @@ def head(
     return PerDialect(build)
 
 
-def whole(data: bytes | Callable[[Dialect], bytes], status: int = 200, **options: str) -> PerDialect:
-    """A complete answer of known length; options are further headers, with `_` for `-`."""
+def whole(
+    data: bytes | Callable[[Dialect], bytes], status: int = 200, headers: Mapping[str, str] | None = None
+) -> PerDialect:
+    """A complete answer of known length."""
 
     def build(dialect: Dialect) -> Sequence[ScriptStep]:
         body = data if isinstance(data, bytes) else data(dialect)
-        names = {name.replace("_", "-"): value for name, value in options.items()}
-        return [head(status, sse=False, length=len(body), headers=names), chunk(body)]
+        return [head(status, sse=False, length=len(body), headers=headers), chunk(body)]
 
     return PerDialect(build)
 
@@ -337,9 +347,9 @@ def cut(data: bytes, split: Split, frames: Sequence[bytes], seed: int = 7) -> li
         return list(frames)
     if split == "byte":
         return [data[i : i + 1] for i in range(len(data))]
-    generator = random.Random(seed)  # noqa: S311 - cuts, not secrets
+    generator = random.Random(seed)
     marks = sorted({0, len(data), *(generator.randrange(len(data)) for _ in range(len(data) // 20 + 2))})
-    return [data[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(marks)]
 
 
 def compile_script(steps: Iterable[ScriptStep], dialect: Dialect, split: Split = "event") -> Play:
@@ -367,7 +377,8 @@ def compile_script(steps: Iterable[ScriptStep], dialect: Dialect, split: Split =
             pending.extend(frame for frame in step.of(dialect) if frame)
         else:
             flush()
-            plays.append(step.play)  # type: ignore[union-attr]  # PerDialect steps were flattened above
+            assert isinstance(step, Step)
+            plays.append(step.play)
     flush()
 
     async def play(turn: Turn) -> None:
@@ -392,7 +403,9 @@ class ScriptedUpstream:
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), "127.0.0.1", 0, ssl=tls, backlog=512)
+        self._server = await loop.create_server(
+            lambda: Connection(self), "127.0.0.1", 0, ssl=tls, backlog=512
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     def script_for(self, request: Received) -> Play:

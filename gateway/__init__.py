@@ -1,0 +1,1 @@
+"""llm-gateway: an HTTP reverse proxy for LLM APIs."""

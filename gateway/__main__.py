@@ -1,0 +1,121 @@
+"""The command line: serve, demo, check."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import msgspec
+import uvloop
+
+from gateway import app, banner, settings
+from gateway.core.provider import Overrides
+from gateway.core.stage import Stage
+from gateway.logs import configure
+from gateway.settings import Settings, SettingsError
+
+_EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+
+
+def main(argv: Sequence[str] | None = None, *, stages: Sequence[Stage] = ()) -> int:
+    """Run one command; ``stages``: an embedder's own features, added to the pipeline."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments, stages))
+    except SettingsError as error:
+        print(f"llm-gateway: {error}", file=sys.stderr)
+        return _EXIT_CONFIGURATION
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="llm-gateway", description="An HTTP reverse proxy for LLM APIs.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("serve", _serve, "run the gateway"),
+        ("demo", _demo, "run it with a fake provider behind it: no key, no network"),
+        ("check", _check, "check the configuration"),
+    ):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.set_defaults(run=run)
+        command.add_argument("--config", help="configuration file (default: ./gateway.toml if it is there)")
+        command.add_argument("--host", help="address of the proxy (default: 127.0.0.1)")
+        command.add_argument("--port", type=int, help="port of the proxy (default: 9000)")
+        command.add_argument("--console-port", type=int, help="port of the console (default: 9001)")
+    return parser
+
+
+def _load(arguments: argparse.Namespace) -> Settings:
+    given = {"host": arguments.host, "port": arguments.port, "console_port": arguments.console_port}
+    return settings.load(arguments.config, os.environ, given)
+
+
+def _serve(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
+    return _run(_serving(_load(arguments), stages))
+
+
+def _demo(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
+    loaded = _load(arguments)
+    with tempfile.TemporaryDirectory(prefix="llm-gateway-") as state:
+        return _run(_demonstrating(msgspec.structs.replace(loaded, state_dir=state), stages))
+
+
+def _check(arguments: argparse.Namespace, _stages: Sequence[Stage]) -> int:
+    loaded = _load(arguments)
+    providers, secrets = app.load_providers(loaded, os.environ)
+    for name, suggestion in settings.unknown_variables(os.environ, providers):
+        print(f"warning: unknown variable {name}{suggestion}", file=sys.stderr)
+    print(f"The configuration is valid: {len(providers)} providers, {len(secrets)} with a key.")
+    return 0
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(coroutine)
+    return 0
+
+
+async def _serving(loaded: Settings, stages: Sequence[Stage]) -> None:
+    configure(loaded.log)
+    providers, secrets = app.load_providers(loaded, os.environ)
+    app.warn_of_unknown_variables(providers)
+    gateway = app.Gateway(loaded, providers, secrets, stages)
+    await gateway.start()
+    banner.show(gateway)
+    await _until_stopped(gateway)
+
+
+async def _demonstrating(loaded: Settings, stages: Sequence[Stage]) -> None:
+    from gateway import demo  # noqa: PLC0415  # only this command pays for it
+
+    configure(loaded.log)
+    providers, _ = app.load_providers(loaded, {})
+    fake = await demo.start()
+    providers = providers.changed({name: Overrides(base_url=f"{fake.url}/{name}") for name in providers})
+    gateway = app.Gateway(loaded, providers, {}, stages)
+    await gateway.start()
+    print(demo.examples(gateway.url, gateway.console_url), file=sys.stderr, flush=True)
+    try:
+        await _until_stopped(gateway)
+    finally:
+        await fake.stop()
+
+
+async def _until_stopped(gateway: app.Gateway) -> None:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    await stop.wait()
+    await gateway.stop(hurry)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

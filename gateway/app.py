@@ -1,0 +1,182 @@
+"""The composition root: settings, providers, stages and the two servers, put together and taken apart."""
+
+import asyncio
+import gc
+import os
+import resource
+from collections.abc import Mapping, Sequence
+from time import monotonic
+
+import structlog
+
+from gateway import providers as provider_modules
+from gateway import settings as configuration
+from gateway.console import Console
+from gateway.core.provider import Overrides, Providers
+from gateway.core.stage import Pipeline, Stage
+from gateway.exchange import Parts
+from gateway.health import Health
+from gateway.logs import InteractionWriter
+from gateway.proxy import Proxy
+from gateway.recorder import Recorder
+from gateway.routing import Router
+from gateway.server import Server, make_server
+from gateway.settings import ProviderSettings, Settings, SettingsError
+from gateway.stages.auth import Auth
+from gateway.stages.interaction_log import InteractionLog
+from gateway.upstream import Upstream
+from gateway.watchdog import Watchdog
+
+_LAST_WORDS = 6.0
+"""Seconds for the ends of answers that are interrupted."""
+_BACKLOG = 1024
+
+_log = structlog.get_logger()
+
+
+def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[Providers, dict[str, str]]:
+    """Return the registry under the operator's settings, and the operator's own keys by provider."""
+    declared = {name: own.overrides() for name, own in settings.providers.items()}
+    try:
+        providers = provider_modules.load(declared, plugins=True)
+        overrides: dict[str, Overrides] = {}
+        secrets: dict[str, str] = {}
+        for name, provider in providers.items():
+            own = configuration.provider_variables(name, environment)
+            if own.base_url:
+                overrides[name] = Overrides(base_url=own.base_url)
+            references = (
+                own.api_key,
+                settings.providers.get(name, ProviderSettings()).api_key,
+                *(f"env:{variable}" for variable in provider.row.key_variables),
+            )
+            for reference in filter(None, references):
+                if secret := configuration.read_secret(reference, environment):
+                    secrets[name] = secret
+                    break
+        return providers.changed(overrides), secrets
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage]) -> list[Stage]:
+    """Return every stage in order; this list is the only place that says it."""
+    return [
+        Auth(settings.auth, secrets, settings.default_agent),
+        *features,
+        InteractionLog(InteractionWriter(settings.log)),
+    ]
+
+
+class Gateway:
+    """A running gateway: two ports, and all that is behind them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Providers,
+        secrets: Mapping[str, str],
+        features: Sequence[Stage] = (),
+    ) -> None:
+        """``features``: stages of an embedder, between ours that admit and ours that record."""
+        self.settings = settings
+        self.providers = providers
+        self.secrets = secrets
+        pipeline = Pipeline(make_stages(settings, secrets, features))
+        self._upstream = Upstream(
+            settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
+        )
+        self._recorder = Recorder(pipeline.done)
+        self._watchdog = Watchdog(settings.keepalive)
+        self._health = Health()
+        self._proxy = Proxy(
+            Parts(settings, pipeline, self._upstream, self._recorder, self._watchdog),
+            Router(providers),
+            self._health,
+        )
+        self._servers: list[tuple[Server, asyncio.Server]] = []
+        self.url = ""
+        """Where the proxy listens."""
+        self.console_url = ""
+
+    async def start(self) -> None:
+        """Listen on both ports; raise ``SettingsError`` for one that can't be had."""
+        _raise_file_limit()
+        await self._upstream.open()
+        self._recorder.start()
+        self._watchdog.start()
+        settings = self.settings
+        self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
+        console = Console(self._health)
+        self.console_url = await self._listen(
+            make_server(console.handle), settings.console_host, settings.console_port
+        )
+        _settle_memory()
+        self._health.ready = True
+        _log.info("listening", proxy=self.url, console=self.console_url)
+
+    async def _listen(self, server: Server, host: str, port: int) -> str:
+        try:
+            listener = await asyncio.get_running_loop().create_server(server, host, port, backlog=_BACKLOG)
+        except OSError as error:
+            raise SettingsError(
+                f"can't listen on {host}:{port}: {error.strerror or error}; choose another with --port or --console-port"
+            ) from None
+        self._servers.append((server, listener))
+        name = f"[{host}]" if ":" in host else host
+        return f"http://{name}:{listener.sockets[0].getsockname()[1]}"
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Drain: fail readiness, accept a while, let answers finish, end the rest, flush.
+
+        ``hurry``: when set, nothing more is waited for.
+        """
+        drain = self.settings.drain
+        self._health.ready = False
+        _log.info("draining", in_flight=len(self._watchdog.watches))
+        await _wait(hurry, drain.accept)
+        for server, listener in self._servers[:1]:
+            listener.close()
+            server.pre_shutdown()
+        end = monotonic() + drain.finish
+        while self._watchdog.watches and monotonic() < end and not hurry.is_set():
+            await _wait(hurry, 0.05)
+        self._watchdog.interrupt_all()
+        end = monotonic() + _LAST_WORDS
+        while self._watchdog.watches and monotonic() < end:
+            await _wait(asyncio.Event(), 0.02)
+        for server, listener in self._servers:
+            listener.close()
+            await server.shutdown(1.0)
+        await self._recorder.close()
+        self._watchdog.stop()
+        await self._upstream.close()
+        _log.info("stopped")
+
+
+async def _wait(hurry: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await hurry.wait()
+    except TimeoutError:
+        return
+
+
+def _settle_memory() -> None:
+    """Collect garbage seldom: what exists by now stays, and a request makes hardly any cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open sockets as the system does: two per request add up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def warn_of_unknown_variables(providers: Providers, environment: Mapping[str, str] = os.environ) -> None:
+    """Log every ``GATEWAY_*`` variable that means nothing."""
+    for name, suggestion in configuration.unknown_variables(environment, providers):
+        _log.warning(f"unknown variable {name}{suggestion}")

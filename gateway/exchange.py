@@ -1,0 +1,373 @@
+"""One request through the gateway: client to core to upstream, and back.
+
+The order is that of ``behaviour.md`` §3: headers, body, stages, send, relay, verdict, record. Stages raise;
+only ``run`` catches. What is here runs for every request, or for every chunk of every answer.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic, perf_counter
+from typing import NamedTuple
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from gateway import upstream as io
+from gateway.client import Client, Upload, read_body
+from gateway.core.errors import ErrorKind, Forbidden, GatewayError, UpstreamError, UpstreamProtocol
+from gateway.core.frames import OpaqueFramer
+from gateway.core.framing import framer_for
+from gateway.core.interaction import Interaction
+from gateway.core.provider import UpstreamRequest
+from gateway.core.relay import Relay
+from gateway.core.stage import Pipeline
+from gateway.headers import Headers, client_headers, upstream_headers
+from gateway.recorder import Recorder
+from gateway.settings import Settings
+from gateway.watchdog import ClientStalled, Watch, Watchdog
+
+_ERROR_BODY = 64 << 10
+"""Bytes of an upstream's error that are read for its kind."""
+_TURN = 256 << 10
+"""Bytes relayed without a pause before other requests get a turn."""
+_REST = 0.05
+"""Seconds to wait for the end of an answer whose terminator has come."""
+_LAST_WORDS = 5.0
+"""Seconds for writing an error to a client."""
+_JSON = "application/json"
+
+_log = structlog.get_logger()
+
+
+class Parts(NamedTuple):
+    """What all requests share."""
+
+    settings: Settings
+    pipeline: Pipeline
+    upstream: io.Upstream
+    recorder: Recorder
+    watchdog: Watchdog
+
+
+class Exchange:
+    """Serves one interaction to one client."""
+
+    __slots__ = (
+        "_client",
+        "_error_body",
+        "_i",
+        "_parts",
+        "_received",
+        "_relay",
+        "_request",
+        "_sent",
+        "_upload",
+        "_waited",
+        "_watch",
+    )
+
+    def __init__(self, parts: Parts, i: Interaction, request: web.BaseRequest, client: Client) -> None:
+        self._parts = parts
+        self._i = i
+        self._request = request
+        self._client = client
+        self._watch = Watch()
+        self._relay: Relay | None = None
+        self._upload: Upload | None = None
+        self._error_body: bytearray | None = None
+        self._waited = 0.0  # seconds spent on reading the client's body: not ours
+        self._sent = 0.0
+        self._received = 0.0
+
+    async def run(self, params: Mapping[str, str]) -> None:
+        """Serve it; raises nothing but ``CancelledError``, when the client has gone."""
+        i = self._i
+        watches = self._parts.watchdog.watches
+        watches.add(self._watch)
+        try:
+            await self._prepare(params)
+            await self._answer()
+        except asyncio.CancelledError:
+            if not self._watch.interrupted():
+                self._gone()
+                raise
+            await self._fail(self._watch.error)
+        except ConnectionError:
+            self._gone()
+        except Exception as error:  # noqa: BLE001  # whatever happened, the client gets an answer and the log a record
+            await self._fail(error)
+        finally:
+            watches.discard(self._watch)
+            i.finished = perf_counter()
+            i.response_bytes = self._client.sent
+            if self._relay is not None:
+                i.unreadable = self._relay.unreadable
+                i.unknown = self._relay.unknown
+            if self._upload is not None:
+                i.request_bytes = self._upload.size
+            self._parts.recorder.put(i)
+
+    async def _prepare(self, params: Mapping[str, str]) -> None:
+        """Authenticate, read the request, and let the stages at it."""
+        i = self._i
+        settings = self._parts.settings
+        endpoint = i.endpoint
+        for on_headers in self._parts.pipeline.headers:
+            await on_headers(i)
+        quirks = i.provider.row.quirks
+        if endpoint.opaque:
+            i.request = endpoint.request(b"", params, quirks)
+            if self._request.body_exists:
+                self._upload = Upload(self._request, settings.opaque_body_limit)
+        else:
+            before = perf_counter()
+            body = await read_body(self._request, settings.body_limit)
+            self._waited = perf_counter() - before
+            i.request_bytes = len(body)
+            i.request = endpoint.request(body, params, quirks)
+        i.requested_model = i.request.model
+        i.streamed = i.request.stream
+        i.session = i.session or i.request.session
+        for on_request in self._parts.pipeline.request:
+            await on_request(i)
+        if i.hold and endpoint.stateful:
+            raise Forbidden(
+                "This endpoint reaches what the provider stores, which no policy on tool calls can judge; it is "
+                "closed while tool_invocation_policies are enforced."
+            )
+        if i.hold and not endpoint.opaque:
+            i.request.require_unique_members()
+
+    async def _answer(self) -> None:
+        i = self._i
+        watch = self._watch
+        limits = self._parts.upstream.limits(i.provider.name)
+        asked = i.request.ask_usage() if i.streamed else False
+        request = self._signed()
+        if limits.total:
+            watch.deadline = monotonic() + limits.total
+        watch.expect("first_byte", limits.first_byte_streamed if i.streamed else limits.first_byte_whole)
+        self._sent = perf_counter()
+        i.attempts = 1
+        try:
+            response, i.attempts = await self._parts.upstream.send(
+                request.method,
+                request.url,
+                request.headers,
+                self._upload or request.body or None,
+                limits,
+            )
+        except UpstreamError as error:
+            i.attempts = error.attempts
+            # When the client's own body broke off, that is what failed.
+            raise (self._upload and self._upload.error) or error from None
+        try:
+            relay = self._relay = self._relay_for(response, asked)
+            tail = await self._pump(response, relay, limits.gap)
+            tail += await self._verdict(relay)
+            if not self._client.begun:
+                head = response.content_length if request.method == "HEAD" else len(tail)
+                await self._begin(response, head)
+            await self._client.end(tail)
+            self._settle(response.status)
+            await io.finish(response, _REST)
+        finally:
+            response.close()
+
+    def _signed(self) -> UpstreamRequest:
+        """Return the request to send: headers built anew, with the one credential that goes upstream."""
+        i = self._i
+        headers = upstream_headers(self._request.headers)
+        url = i.provider.base_url + i.request.path(i.path)
+        if i.query:
+            url = f"{url}?{i.query}"
+        if self._upload is not None:
+            length = self._request.content_length
+            if length is not None and "Content-Encoding" not in self._request.headers:
+                headers.append(("Content-Length", str(length)))
+        credential = i.credential
+        if credential is not None:
+            headers.extend(credential.headers)
+        request = UpstreamRequest(self._request.method, url, headers, i.request.encode())
+        if credential is not None and credential.secret:
+            request = i.provider.sign(request, credential.secret)
+        return request
+
+    def _relay_for(self, response: aiohttp.ClientResponse, asked: bool) -> Relay:  # noqa: FBT001  # read at one place
+        """Decide once how this answer is relayed; raise for what can't be an answer."""
+        i = self._i
+        settings = self._parts.settings
+        status = response.status
+        content_type = response.headers.get("Content-Type", "")
+        if status < 200 or 300 <= status < 400 or status > 599:
+            raise UpstreamProtocol(
+                f"The upstream answered with status {status}, which no client expects.", may_have_run=True
+            )
+        adapter_class = i.endpoint.response
+        if i.endpoint.opaque or status >= 400:
+            if status >= 400:
+                self._error_body = bytearray()
+            return Relay(OpaqueFramer(0), adapter_class(i.request, streamed=False), i.completion)
+        if content_type.startswith("text/html"):
+            raise UpstreamProtocol(
+                "The upstream answered with a page instead of an API's answer.", may_have_run=True
+            )
+        growing = i.streamed and adapter_class.arrays
+        framer = framer_for(
+            content_type, settings.event_limit, streamed=growing, newline=adapter_class.newline
+        )
+        adapter = adapter_class(i.request, streamed=not framer.whole)
+        adapter.hiding = asked and adapter.streamed
+        return Relay(
+            framer,
+            adapter,
+            i.completion,
+            gate=i.hold and i.endpoint.carries_calls,
+            hold_limit=settings.hold_limit,
+        )
+
+    async def _pump(self, response: aiohttp.ClientResponse, relay: Relay, gap: float) -> bytes:
+        """Relay chunk by chunk until the upstream or its answer has ended; return what is left to write."""
+        i = self._i
+        client = self._client
+        watch = self._watch
+        watch.relay = relay
+        watch.write = client.write
+        write = client.write
+        stall = self._parts.settings.client_stall
+        read = response.content.readany
+        feed = relay.feed
+        gated = relay.gated
+        errors = self._error_body
+        turn = 0
+        try:
+            while chunk := await read():
+                watch.idle = 0.0
+                if not self._received:
+                    self._received = perf_counter()
+                    watch.expect("gap", gap)
+                if errors is not None and len(errors) < _ERROR_BODY:
+                    errors += chunk
+                ready = feed(chunk)
+                if i.first_token is None and i.completion.begun:
+                    i.first_token = perf_counter()
+                if ready:
+                    if not client.begun:
+                        await self._begin(response, None if gated else _length(response, relay))
+                    watch.phase, watch.limit = "client", stall
+                    await write(ready)
+                    watch.phase, watch.limit = "gap", gap
+                if gated and (relay.failure is not None or relay.done):
+                    break
+                turn += len(chunk)
+                if turn > _TURN:
+                    turn = 0
+                    await asyncio.sleep(0)
+        except aiohttp.ClientPayloadError as error:
+            raise io.broken(error) from error
+        tail = b"" if gated and (relay.failure is not None or relay.done) else relay.close()
+        if relay.failure is not None:
+            raise relay.failure
+        if not relay.complete or (relay.whole and relay.unreadable and not _delimited(response)):
+            raise UpstreamProtocol("The upstream ended its answer before it was complete.", may_have_run=True)
+        return tail
+
+    async def _verdict(self, relay: Relay) -> bytes:
+        """Let the stages judge what was held; return what the client gets in its place."""
+        if not relay.held:
+            return b""
+        i = self._i
+        self._watch.expect("", 0.0)
+        for judge in self._parts.pipeline.tool_calls:
+            await judge(i)
+        return relay.release() if i.refusal is None else relay.refuse(i.refusal)
+
+    async def _begin(self, response: aiohttp.ClientResponse, length: int | None) -> None:
+        """Commit to the upstream's status and headers."""
+        i = self._i
+        now = perf_counter()
+        i.first_byte = now
+        i.overhead = (self._sent - i.started - self._waited) + (
+            now - self._received if self._received else 0.0
+        )
+        i.status = response.status
+        headers = client_headers(response.headers)
+        self._add_ours(headers)
+        await self._client.start(response.status, headers, length)
+
+    def _add_ours(self, headers: Headers) -> None:
+        i = self._i
+        headers.append(("x-gateway-interaction-id", i.id))
+        if i.overhead is not None:
+            headers.append(("x-gateway-overhead-ms", f"{i.overhead * 1000:.3f}"))
+        if i.response_headers:
+            headers.extend(i.response_headers.items())
+
+    def _settle(self, status: int) -> None:
+        """Note how an answer that came through ended."""
+        i = self._i
+        if self._error_body is not None:
+            i.outcome = "upstream_status"
+            i.error_kind = i.provider.error_kind(status, bytes(self._error_body))
+        elif i.completion.error is not None:
+            i.outcome = "upstream_status"
+            i.error_kind = i.completion.error.kind
+        else:
+            i.outcome = "ok" if i.refusal is None else "policy_blocked"
+
+    def _gone(self) -> None:
+        """Note that the client has left; after the last event that is how many of them end a stream."""
+        i = self._i
+        relay = self._relay
+        if i.outcome:
+            return
+        if relay is not None and relay.over and self._client.begun and not relay.gated:
+            self._settle(i.status)
+        else:
+            i.outcome = "client_cancelled"
+            i.error_kind = ErrorKind.CLIENT_CANCELLED
+
+    async def _fail(self, cause: BaseException | None) -> None:
+        """End with an error of ours, in the provider's own shape."""
+        i = self._i
+        client = self._client
+        if i.outcome:
+            return  # the answer was written; what broke after it is nobody's loss
+        error = GatewayError.of(cause or RuntimeError())
+        if error is not cause:
+            _log.error("request failed", id=i.id, exc_info=cause)
+        i.fail(error)
+        self._watch.expect("", 0.0)
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                if isinstance(error, ClientStalled):
+                    client.abort()
+                elif not client.begun:
+                    await self._respond(error)
+                elif self._relay is None or (ending := self._relay.fail(error)) is None:
+                    client.abort()
+                else:
+                    await client.end(ending)
+        except (TimeoutError, ConnectionError):
+            client.abort()
+
+    async def _respond(self, error: GatewayError) -> None:
+        i = self._i
+        i.first_byte = perf_counter()
+        i.status = error.status
+        headers = [("Content-Type", _JSON), *error.headers.items()]
+        self._add_ours(headers)
+        await self._client.respond(error.status, headers, i.provider.error(error, i.endpoint))
+
+
+def _length(response: aiohttp.ClientResponse, relay: Relay) -> int | None:
+    """Return the body's length where it is known and can't change on the way."""
+    if not relay.whole or "Content-Encoding" in response.headers:
+        return None
+    return response.content_length
+
+
+def _delimited(response: aiohttp.ClientResponse) -> bool:
+    """Whether HTTP itself says where the body ends; else a cut one looks whole."""
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers

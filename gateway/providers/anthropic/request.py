@@ -1,0 +1,196 @@
+"""Requests to Anthropic's messages API.
+
+A request is decoded narrowly; tools and the history are read when somebody asks for them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.strict import load
+from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.anthropic.lenient import Elements, read, read_text, text
+from schemas import anthropic as wire
+
+_MAX_TOKENS = 4096
+_SESSION = re.compile(r"session_([0-9A-Za-z-]+)")
+
+# Of the tools with a version in their type the client runs these; all others, tomorrow's too, run upstream.
+_CLIENT_TOOLS = ("bash_", "text_editor_", "memory_", "computer_", "browser_toolset_")
+_CALLS = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
+# Results of the vendor's own tools hold encrypted content, and must go back as they came.
+_RESULTS = frozenset(("tool_result", "mcp_tool_result"))
+# Types of blocks that bring tools of their own; an escape could hide the word.
+_BRINGING = (b"tool_addition", b"mcp_tool_listing", b"\\u00")
+
+_body = msgspec.json.Decoder(wire.MessagesBody)
+_metadata = msgspec.json.Decoder(wire.Metadata)
+_code_session = msgspec.json.Decoder(wire.CodeSession)
+_source = msgspec.json.Decoder(wire.Source)
+_change = msgspec.json.Decoder(wire.ToolChange)
+_tool = msgspec.json.Decoder(wire.ToolDefinition)
+_allowed = msgspec.json.Decoder(wire.AllowedTools)
+_turns = Elements(wire.Turn)
+_blocks = Elements(wire.InputBlock)
+_entries = Elements(wire.ToolDefinition)
+_servers = Elements(wire.McpServer)
+_names = Elements(str)
+
+
+class MessagesRequest(RequestAdapter):
+    """A request for an answer."""
+
+    history = ("messages",)
+
+    def __init__(
+        self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
+    ) -> None:
+        super().__init__(body, params, quirks)
+        self._body = load(_body, body)
+        self.model = text(self._body.model)
+        self.stream = self._body.stream is True
+        self.session = _session(self._body.metadata)
+
+    @cached_property
+    def tools(self) -> Sequence[Tool]:
+        found = [tool for _, entry in _entries.read(self._body.tools) for tool in _tools(entry)]
+        for _, server in _servers.read(self._body.mcp_servers):
+            allowed = read(_allowed, server.tool_configuration)
+            named = [name for _, name in _names.read(allowed.allowed_tools)] if allowed else []
+            found += [Tool(name, server_executed=True) for name in (text(server.name), *named)]
+        messages = bytes(self._body.messages)
+        if any(word in messages for word in _BRINGING):
+            for _, block in self._blocks():
+                found += _brought(block)
+        # An MCP server is listed both as a server and as a toolset.
+        unique = {(tool.name, tool.server_executed, bytes(tool.parameters)): tool for tool in found}
+        return [tool for tool in unique.values() if tool.name]
+
+    @cached_property
+    def tool_results(self) -> Sequence[ToolResult]:
+        names: dict[str, str] = {}
+        found = []
+        for path, block in self._blocks():
+            kind = text(block.type)
+            if kind in _CALLS:
+                names[text(block.id)] = text(block.name)
+            elif kind in _RESULTS:
+                call = text(block.tool_use_id)
+                place = (*path, "content")
+                texts = tuple(_texts(block.content, place))
+                found.append(ToolResult(call, names.get(call, ""), block.is_error is True, place, texts))
+        return found
+
+    def texts(self) -> Iterable[str]:
+        body = self._body
+        yield from (block.text for block in _texts(body.system, ("system",)))
+        yield from (bytes(entry).decode() for entry in (body.tools, body.mcp_servers) if entry)
+        for _, turn in _turns.read(body.messages):
+            written = read_text(turn.content)
+            if written is not None:
+                yield written
+                continue
+            for _, block in _blocks.read(turn.content):
+                yield from _read_by_model(block)
+
+    @classmethod
+    def compose(cls, model: str, prompt: Prompt) -> bytes:
+        body: dict[str, Any] = {"model": model, "max_tokens": _MAX_TOKENS}
+        if prompt.system:
+            body["system"] = prompt.system
+        body["messages"] = [{"role": role, "content": content} for role, content in prompt.turns]
+        if prompt.schema:
+            body["output_config"] = {"format": {"type": "json_schema", "schema": prompt.schema}}
+        return msgspec.json.encode(body)
+
+    def _blocks(self) -> Iterator[tuple[Path, wire.InputBlock]]:
+        for number, turn in _turns.read(self._body.messages):
+            for index, block in _blocks.read(turn.content):
+                yield ("messages", number, "content", index), block
+
+
+def _session(raw: msgspec.Raw) -> tuple[str, str] | None:
+    """Return Claude Code's session: ``user_…_account_…_session_…``, or JSON text in newer versions."""
+    metadata = read(_metadata, raw)
+    user = text(metadata.user_id) if metadata else ""
+    found = ""
+    if user.startswith("{"):
+        code = read(_code_session, msgspec.Raw(user.encode()))
+        found = text(code.session_id) if code else ""
+    elif match := _SESSION.search(user):
+        found = match[1]
+    return (found, "metadata.user_id") if found else None
+
+
+def _tools(entry: wire.ToolDefinition) -> Iterator[Tool]:
+    kind = text(entry.type)
+    if kind in ("", "custom"):
+        yield Tool(text(entry.name), text(entry.description), entry.input_schema)
+        return
+    name = text(entry.name) or text(entry.mcp_server_name) or kind
+    yield Tool(name, text(entry.description), entry.input_schema, not kind.startswith(_CLIENT_TOOLS))
+    yield from _listed(entry.tools)
+
+
+def _listed(raw: msgspec.Raw) -> Iterator[Tool]:
+    """Read the tools that an MCP server listed."""
+    for _, tool in _entries.read(raw):
+        yield Tool(text(tool.name), text(tool.description), tool.input_schema, server_executed=True)
+
+
+def _brought(block: wire.InputBlock) -> Iterator[Tool]:
+    """Read the tools that a block of the history brings."""
+    if block.type == "mcp_tool_listing":
+        yield from _listed(block.tools)
+    elif block.type == "compaction":
+        for _, change in _blocks.read(block.tool_changes):
+            yield from _added(change)
+    else:
+        yield from _added(block)
+
+
+def _added(block: wire.InputBlock) -> Iterator[Tool]:
+    change = read(_change, block.tool) if block.type == "tool_addition" else None
+    if change and (definition := read(_tool, change.definition)):
+        yield from _tools(definition)
+
+
+def _texts(raw: msgspec.Raw, path: Path, *, deep: bool = True) -> Iterator[Text]:
+    """Find the texts of a content: a string, or blocks of which some hold blocks once more."""
+    written = read_text(raw)
+    if written is not None:
+        yield Text(written, path)
+        return
+    for index, block in _blocks.read(raw):
+        place = (*path, index)
+        if isinstance(block.text, str):
+            yield Text(block.text, (*place, "text"))
+        elif deep and block.type == "search_result":
+            yield from _texts(block.content, (*place, "content"), deep=False)
+        elif deep and block.type == "document":
+            yield from _document(block.source, (*place, "source"))
+
+
+def _document(raw: msgspec.Raw, path: Path) -> Iterator[Text]:
+    source = read(_source, raw)
+    if source and source.type == "text" and isinstance(source.data, str):
+        yield Text(source.data, (*path, "data"))
+    elif source:
+        yield from _texts(source.content, (*path, "content"), deep=False)
+
+
+def _read_by_model(block: wire.InputBlock) -> Iterator[str]:
+    if isinstance(block.text, str):
+        yield block.text
+    elif isinstance(block.thinking, str):
+        yield block.thinking
+    elif block.input:
+        yield bytes(block.input).decode()
+    elif block.type == "document":
+        yield from (one.text for one in _document(block.source, ()))
+    else:
+        yield from (one.text for one in _texts(block.content, ()))

@@ -1,0 +1,288 @@
+"""Gemini requests: the model and the streaming are in the URL, a tool result is an object in a part."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.errors import BadRequest
+from gateway.core.strict import load
+from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.gemini.members import Raw, fields, is_string, items, snake, spelt, string
+
+_body = msgspec.json.Decoder(dict[str, Raw])
+
+_MODELS = "models/"
+_TUNED = "tunedModels/"
+_PLAIN = {_TUNED: _MODELS, "dynamic/": _MODELS, "endpoints/": "publishers/google/" + _MODELS}
+"""Where plain models live beside collections of special ones."""
+
+_DECLARATIONS = ("functionDeclarations", "function_declarations")
+_CALLS = ("functionCall", "function_call")
+_RESPONSES = ("functionResponse", "function_response")
+_CONVENTIONAL = frozenset({"result", "output", "content", "error", "return_value"})
+"""Members of a tool's response that only wrap it; the last is pydantic-ai's."""
+
+
+class GenerateContentRequest(RequestAdapter):
+    """A request to ``:generateContent``."""
+
+    history = ("contents",)
+
+    def __init__(
+        self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
+    ) -> None:
+        super().__init__(body, params, quirks)
+        self._members = load(_body, body)
+        self._model = ""
+        self._with_media: set[Path] = set()
+        self._collection = self.params.get("collection", "")
+        self.model = self.params.get("model", "")
+        if self._collection == "tunedModels":
+            self.model = _TUNED + self.model
+
+    @cached_property
+    def _root(self) -> tuple[str, ...]:
+        """Where the request proper lives."""
+        return ()
+
+    @cached_property
+    def tools(self) -> Sequence[Tool]:
+        found: list[Tool] = []
+        for _, raw in self._at("tools"):
+            for _, tool in items(raw):
+                for key, value in fields(tool).items():
+                    if key in _DECLARATIONS:
+                        found += [_declared(declaration) for _, declaration in items(value)]
+                    elif bytes(value) != b"null":
+                        found.append(Tool(_camel(key), parameters=value, server_executed=True))
+        return tuple(found)
+
+    @cached_property
+    def tool_results(self) -> Sequence[ToolResult]:
+        called: dict[str, str] = {}
+        names: set[str] = set()
+        found: list[ToolResult] = []
+        for path, part in self._parts():
+            for key, value in fields(part).items():
+                if key not in _CALLS and key not in _RESPONSES:
+                    continue
+                members = fields(value)
+                name = string(members.get("name"))
+                call_id = string(members.get("id"))
+                if key in _CALLS:
+                    names.add(name)
+                    called[call_id] = name
+                elif bytes(value).startswith(
+                    b"{"
+                ):  # the API refuses anything else, and nothing could replace it
+                    # Most clients send no ids: then the name must have been called before.
+                    known = called.get(call_id) if call_id else None
+                    name = known or (name if name in names else "")
+                    found.append(_result(call_id, name, (*path, key), members))
+                    if "parts" in members:
+                        self._with_media.add((*path, key))
+        return tuple(found)
+
+    def texts(self) -> Iterable[str]:
+        for _, raw in self._at("systemInstruction"):
+            for _, part in _parts_of(raw, ()):
+                yield from _part_texts(part)
+        for _, part in self._parts():
+            yield from _part_texts(part)
+        for tool in self.tools:
+            yield f"{tool.name} {tool.description} {bytes(tool.parameters).decode()}"
+
+    def set_model(self, name: str) -> None:
+        self._model = name
+        for path, raw in self._at("model"):
+            self.set(path, name if "/" in name or not string(raw).startswith("models/") else f"models/{name}")
+
+    def path(self, path: str) -> str:
+        if not self._model:
+            return path
+        resource, _, method = path.rpartition(":")
+        name = self._model.removeprefix(_MODELS)
+        if self._collection:
+            before = resource[: resource.rindex("/") + 1]
+        else:
+            before = resource[: resource.index("/" + _MODELS) + 1] + _MODELS
+        for special, plain in _PLAIN.items():
+            if before.endswith("/" + special):
+                before = before.removesuffix(special) + plain
+        if name.startswith(_TUNED):
+            before = before.removesuffix(_MODELS)
+        return f"{before}{quote(name, safe='/:@!$&,;=+~')}:{method}"
+
+    @property
+    def edited(self) -> bool:
+        return bool(self._edits or self._model)
+
+    def set_tool_result(self, result: ToolResult, text: str) -> None:
+        self.set((*result.path, "response"), {"result": text})
+        if result.path in self._with_media:
+            self.remove((*result.path, "parts"))  # images and files are the tool's words too
+
+    def set_text(self, block: Text, text: str) -> None:
+        # The response itself must stay an object.
+        whole = block.path[-1] == "response" and block.path[-2] in _RESPONSES
+        self.set(block.path, {"result": text} if whole else text)
+
+    def require_unique_members(self) -> None:
+        super().require_unique_members()
+        for key in self._members:
+            if key != snake(key) and snake(key) in self._members:
+                raise BadRequest(f"The request body has {key!r} and {snake(key)!r} at $; send one of them.")
+
+    @classmethod
+    def compose(cls, model: str, prompt: Prompt) -> bytes:  # noqa: ARG003  # the model is in the URL
+        body: dict[str, object] = {
+            "contents": [
+                {"role": "model" if role == "assistant" else "user", "parts": [{"text": text}]}
+                for role, text in prompt.turns
+            ]
+        }
+        if prompt.system:
+            body["systemInstruction"] = {"parts": [{"text": prompt.system}]}
+        if bytes(prompt.schema):
+            body["generationConfig"] = {
+                "responseMimeType": "application/json",
+                "responseJsonSchema": prompt.schema,
+            }
+        return msgspec.json.encode(body)
+
+    def _at(self, *names: str) -> Iterator[tuple[Path, Raw]]:
+        """Yield members of the request proper."""
+        root = self._root
+        for key, raw in spelt(fields(self._members[root[0]]) if root else self._members, *names):
+            yield (*root, key), raw
+
+    def _contents(self) -> Iterator[tuple[Path, Raw]]:
+        for path, raw in self._at("contents"):
+            for index, content in items(raw):
+                yield (*path, *index), content
+
+    def _parts(self) -> Iterator[tuple[Path, Raw]]:
+        for path, content in self._contents():
+            yield from _parts_of(content, path)
+
+
+class StreamGenerateContentRequest(GenerateContentRequest):
+    """A request to ``:streamGenerateContent``: events with ``alt=sse``, else a JSON array."""
+
+    stream = True
+
+
+class CountTokensRequest(GenerateContentRequest):
+    """A request to ``:countTokens``, whose subject may be a whole request of its own."""
+
+    @cached_property
+    def _root(self) -> tuple[str, ...]:
+        return next(((key,) for key, _ in spelt(self._members, "generateContentRequest")), ())
+
+
+class EmbedContentRequest(GenerateContentRequest):
+    """A request to ``:embedContent``."""
+
+    def _contents(self) -> Iterator[tuple[Path, Raw]]:
+        yield from self._at("content")
+
+
+class BatchEmbedContentsRequest(GenerateContentRequest):
+    """A request to ``:batchEmbedContents``: many of ``:embedContent``, which must all name the URL's model."""
+
+    def _contents(self) -> Iterator[tuple[Path, Raw]]:
+        for path, request in self._requests():
+            for key, content in spelt(fields(request), "content"):
+                yield (*path, key), content
+
+    def set_model(self, name: str) -> None:
+        super().set_model(name)
+        for path, request in self._requests():
+            if "model" in fields(request):
+                self.set((*path, "model"), name if "/" in name else f"models/{name}")
+
+    def _requests(self) -> Iterator[tuple[Path, Raw]]:
+        for path, raw in self._at("requests"):
+            for index, request in items(raw):
+                yield (*path, *index), request
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other[:1].upper() + other[1:] for other in others)
+
+
+def _declared(declaration: Raw) -> Tool:
+    members = fields(declaration)
+    schemas = (raw for _, raw in spelt(members, "parametersJsonSchema", "parameters"))
+    return Tool(
+        string(members.get("name")),
+        string(members.get("description")),
+        next((raw for raw in schemas if bytes(raw) != b"null"), Raw(b"")),
+    )
+
+
+def _parts_of(content: Raw, path: Path) -> Iterator[tuple[Path, Raw]]:
+    if is_string(content):  # SDKs write a lone text as a part, other clients as a string
+        yield path, content
+    for key, raw in spelt(fields(content), "parts"):
+        for index, part in items(raw):
+            yield (*path, key, *index), part
+
+
+def _part_texts(part: Raw) -> Iterator[str]:
+    if is_string(part):
+        yield string(part)
+    for key, value in fields(part).items():
+        if key in (
+            "inlineData",
+            "inline_data",
+            "fileData",
+            "file_data",
+            "thoughtSignature",
+            "thought_signature",
+        ):
+            continue
+        if is_string(value):
+            yield string(value)
+        elif bytes(value).startswith(b"{"):
+            yield bytes(value).decode()
+
+
+def _result(call_id: str, name: str, path: Path, members: Mapping[str, Raw]) -> ToolResult:
+    """Return a tool result; its content lives in ``response``, and in ``parts`` if there is media."""
+    response = members.get("response", Raw(b"null"))
+    held = {key: raw for key, raw in fields(response).items() if bytes(raw) != b"null"}
+    failed = "error" in held and held.keys().isdisjoint(("result", "output", "content"))
+    return ToolResult(call_id, name, failed, path, tuple(_texts(response, held, (*path, "response"))))
+
+
+def _texts(response: Raw, members: Mapping[str, Raw], path: Path) -> Iterator[Text]:
+    """Yield a response's blocks: the members that wrap it each on its own, anything else as one document."""
+    if bytes(response) == b"null" or (not members and not is_string(response)):
+        return
+    if not members or not _wraps(members):
+        yield Text(string(response), path)
+        return
+    for key, raw in members.items():
+        blocks = list(_blocks(raw, (*path, key)))
+        yield from blocks or [Text(string(raw), (*path, key))]
+
+
+def _wraps(members: Mapping[str, Raw]) -> bool:
+    if members.keys() <= _CONVENTIONAL:
+        return True
+    return any(is_string(raw) for key, raw in members.items() if key in _CONVENTIONAL)
+
+
+def _blocks(raw: Raw, path: Path) -> Iterator[Text]:
+    """Yield the texts of a list of blocks, as MCP servers send them."""
+    if not bytes(raw).startswith(b"["):
+        return
+    for index, block in items(raw):
+        members = fields(block)
+        if string(members.get("type")) == "text" and "text" in members and is_string(members["text"]):
+            yield Text(string(members["text"]), (*path, *index, "text"))

@@ -1,0 +1,237 @@
+"""Requests for chat completions, in the format of OpenAI and of all that are like it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.errors import BadRequest
+from gateway.core.strict import UNREADABLE, load
+from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.openai_chat_parts import string
+from schemas.openai import ChatBody, Function, Identified, Message, Part, ToolEntry
+
+_body = msgspec.json.Decoder(ChatBody)
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_any = msgspec.json.Decoder().decode
+_message = msgspec.json.Decoder(Message).decode
+_part = msgspec.json.Decoder(Part).decode
+_entry = msgspec.json.Decoder(ToolEntry).decode
+_function = msgspec.json.Decoder(Function).decode
+_identified = msgspec.json.Decoder(Identified).decode
+
+# Types of tools whose calls the client runs; of all others the provider does. Moonshot asks its client to
+# echo the arguments of a `builtin_function`, so such a call passes through the client too.
+_CLIENT_TOOLS = frozenset({"", "function", "custom", "builtin_function"})
+
+
+class ChatRequest(RequestAdapter):
+    """A request for a chat completion."""
+
+    history = ("messages",)
+
+    def __init__(
+        self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
+    ) -> None:
+        super().__init__(body, params, quirks)
+        self._body = read = load(_body, body)
+        if read.stream is not None and not isinstance(read.stream, bool):
+            raise BadRequest("The request body is not valid at $.stream: it must be true, false or null.")
+        self.stream = bool(read.stream)
+        self.model = string(read.model)
+        self.choices = read.n if isinstance(read.n, int) and read.n > 1 else 1
+        """How many alternatives the client asks for."""
+        for value, name in ((read.prompt_cache_key, "prompt_cache_key"), (read.user, "user")):
+            if value and isinstance(value, str):
+                self.session = (value, name)
+                break
+
+    @cached_property
+    def tools(self) -> Sequence[Tool]:
+        return tuple(self._tools())
+
+    def _tools(self) -> Iterator[Tool]:
+        body = self._body
+        for item in raw_items(body.tools):
+            if (tool := _tool(item)) is not None:
+                yield tool
+        for function in elements(body.functions, _function):
+            yield Tool(string(function.name), string(function.description), function.parameters)
+        if given(body.web_search_options):
+            yield Tool("web_search", server_executed=True)
+        if given(body.search_parameters) and _search_mode(body.search_parameters) != "off":
+            yield Tool("live_search", server_executed=True)
+        for plugin in elements(body.plugins, _identified):
+            yield Tool(string(plugin.id), server_executed=True)
+        if given(body.compound_custom):
+            for name in _enabled_tools(body.compound_custom):
+                yield Tool(name, server_executed=True)
+
+    @cached_property
+    def _messages(self) -> list[Message | None]:
+        """The history; None for what is no message, so that positions are right."""
+        return [lenient(_message, raw) for raw in raw_items(self._body.messages)]
+
+    @cached_property
+    def tool_results(self) -> Sequence[ToolResult]:
+        return tuple(self._tool_results())
+
+    def _tool_results(self) -> Iterator[ToolResult]:
+        names: dict[str, str] = {}
+        legacy: set[str] = set()
+        for position, message in enumerate(self._messages):
+            if message is None:
+                continue
+            for entry in elements(message.tool_calls, _entry):
+                names[string(entry.id)] = called(entry).name
+            if (call := lenient(_function, message.function_call)) is not None:
+                legacy.add(string(call.name))
+            if message.role == "tool":
+                id_ = string(message.tool_call_id)
+                name = names.get(id_, "") if id_ else ""
+            elif message.role == "function":
+                id_ = ""
+                name = string(message.name)
+                name = name if name in legacy else ""
+            else:
+                continue
+            path: Path = ("messages", position, "content")
+            yield ToolResult(id_, name, False, path, tuple(_texts(message.content, path)))  # noqa: FBT003  # the wire has no sign of an error
+
+    def texts(self) -> Iterable[str]:
+        for message in self._messages:
+            if message is None:
+                continue
+            yield from strings(message.content)
+            for entry in elements(message.tool_calls, _entry):
+                call = called(entry)
+                yield call.name
+                yield call.text
+        yield from strings(self._body.prompt)
+        for declared in (self._body.tools, self._body.functions):
+            if given(declared):
+                yield bytes(declared).decode()
+
+    def ask_usage(self) -> bool:
+        if not self.stream or self.quirks.stream_usage != "ask":
+            return False
+        options = self._body.stream_options
+        if not given(options):
+            self.set(("stream_options",), {"include_usage": True})
+            return True
+        members = lenient(_members, options)
+        # What the provider would reject goes on as it is: its own error says more than ours could.
+        if members is None or bytes(members.get("include_usage", b"false")) not in (b"false", b"null"):
+            return False
+        self.set(("stream_options", "include_usage"), value=True)
+        return True
+
+    @classmethod
+    def compose(cls, model: str, prompt: Prompt) -> bytes:
+        messages = [{"role": role, "content": text} for role, text in prompt.turns]
+        if prompt.system:
+            messages.insert(0, {"role": "system", "content": prompt.system})
+        body: dict[str, Any] = {"model": model, "messages": messages}
+        if bytes(prompt.schema):
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": prompt.schema},
+            }
+        return msgspec.json.encode(body)
+
+
+class Called(msgspec.Struct, frozen=True, gc=False):
+    """What a call in the history says."""
+
+    name: str
+    text: str
+
+
+def called(entry: ToolEntry) -> Called:
+    """Return the name of a call in the history, and the text that the model wrote for it."""
+    for raw in (entry.function, entry.custom):
+        if (function := lenient(_function, raw)) is not None:
+            text = function.arguments if function.arguments is not None else function.input
+            return Called(string(function.name), text if isinstance(text, str) else _compact(text))
+    return Called(string(entry.name), "")
+
+
+def given(raw: msgspec.Raw) -> bool:
+    """Whether a member is there and not null."""
+    view = memoryview(raw)
+    return view.nbytes > 0 and bytes(view[:5]) != b"null"
+
+
+def lenient(decode: Any, raw: msgspec.Raw) -> Any:
+    """Decode a member; None if it is absent, null, or of another type, which the provider will answer."""
+    if not given(raw):
+        return None
+    try:
+        return decode(raw)
+    except UNREADABLE:
+        return None
+
+
+def raw_items(raw: msgspec.Raw) -> list[msgspec.Raw]:
+    """Return the elements of a list, none if it is not one."""
+    items: list[msgspec.Raw] = lenient(_items, raw) or []
+    return items
+
+
+def elements(raw: msgspec.Raw, decode: Any) -> Iterator[Any]:
+    """Decode the elements of a list, without those that have another type."""
+    for item in raw_items(raw):
+        if (element := lenient(decode, item)) is not None:
+            yield element
+
+
+def _tool(item: msgspec.Raw) -> Tool | None:
+    entry = lenient(_entry, item)
+    if entry is None:
+        return None
+    type_ = string(entry.type)
+    if type_ not in _CLIENT_TOOLS:
+        return Tool(type_, server_executed=True)
+    # Some servers also take a function whose members stand in the entry itself.
+    for raw in (entry.function, entry.custom, item):
+        if (function := lenient(_function, raw)) is not None:
+            return Tool(string(function.name), string(function.description), function.parameters)
+    return None
+
+
+def _texts(content: msgspec.Raw, path: Path) -> Iterator[Text]:
+    """Find the blocks of text in a content: text, or a list of parts."""
+    first = bytes(memoryview(content)[:1])
+    if first == b'"':
+        if isinstance(text := lenient(_any, content), str):
+            yield Text(text, path)
+    elif first == b"[":
+        for position, item in enumerate(raw_items(content)):
+            if bytes(memoryview(item)[:1]) == b'"' and isinstance(text := lenient(_any, item), str):
+                yield Text(text, (*path, position))
+            elif (part := lenient(_part, item)) is not None and isinstance(part.text, str):
+                yield Text(part.text, (*path, position, "text"))
+
+
+def strings(raw: msgspec.Raw) -> Iterator[str]:
+    """Return a text, or those of a list."""
+    return (text.text for text in _texts(raw, ()))
+
+
+def _compact(value: Any) -> str:
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def _search_mode(raw: msgspec.Raw) -> Any:
+    value = lenient(_any, raw)
+    return value.get("mode") if isinstance(value, dict) else None
+
+
+def _enabled_tools(raw: msgspec.Raw) -> list[str]:
+    value = lenient(_any, raw)
+    tools = value.get("tools") if isinstance(value, dict) else None
+    names = tools.get("enabled_tools") if isinstance(tools, dict) else None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

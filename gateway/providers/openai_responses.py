@@ -1,0 +1,123 @@
+"""OpenAI's Responses API: its endpoints, and answers that are a numbered sequence of events or one object."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from gateway.core.adapter import Payload, RequestAdapter, ResponseAdapter
+from gateway.core.errors import GatewayError
+from gateway.core.frames import Frame
+from gateway.core.provider import Endpoint
+from gateway.core.view import END, Completion, Event, TextDelta, ToolCallDelta, Unknown
+from gateway.providers.openai_responses_ending import PROGRESS, Ending, refused_body
+from gateway.providers.openai_responses_reader import TERMINAL, Reader, whole_number
+from gateway.providers.openai_responses_request import ResponsesRequest
+from schemas import openai_responses as wire
+
+_DELTA = msgspec.json.Decoder(wire.Delta)
+_EVENT = msgspec.json.Decoder(wire.Event)
+_RESPONSE = msgspec.json.Decoder(wire.Response)
+_DONE = b"[DONE]"
+
+
+class ResponsesResponse(ResponseAdapter):
+    """An answer of the Responses API."""
+
+    terminator = _DONE
+
+    def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
+        super().__init__(request, streamed=streamed)
+        self._reader = Reader(request)
+        self._named = True  # the upstream names its events, and so do we
+        self._last = b""
+        self._sent: int | None = None  # how many items had begun before the first frame that a gate holds
+        self._place = -1  # of the text that is arriving
+        self._part = -1
+
+    def events(self, frame: Frame) -> Iterable[Event]:
+        data = frame.data
+        if not self.streamed:
+            return tuple(self._reader.whole(_RESPONSE.decode(data)))
+        if data == _DONE:
+            self.event_name = ""
+            return (END,)
+        try:
+            delta = _DELTA.decode(data)
+        except msgspec.ValidationError:
+            return self._events(frame)
+        if delta.type != "response.output_text.delta":
+            return self._events(frame)
+        self._last = data
+        if frame.event or self.event_name:
+            self.event_name = delta.type
+        if delta.output_index != self._place or delta.content_index != self._part:
+            self._place = delta.output_index
+            self._part = delta.content_index
+            self._reader.arrive(self._place, self._part)
+        return (TextDelta(delta.delta),)
+
+    def error(self, error: GatewayError) -> Iterable[Payload]:
+        number = whole_number(_EVENT.decode(self._last).sequence_number) + 1 if self._last else 0
+        return Ending(self._reader.opening, number, named=self._named).error(error)
+
+    def refusal(self, text: str, held: Sequence[Frame], completion: Completion) -> Iterable[Payload]:
+        if not self.streamed:
+            return (Payload(refused_body(held[-1].data, text)),)
+        # What holds no call is told again, under new numbers.
+        calls = self._reader.calls
+        again = type(self)(self.request, streamed=True)
+        events = [(_EVENT.decode(frame.data), frame) for frame in held if frame.data not in (b"", _DONE)]
+        kept: list[bytes] = []
+        terminal = b""
+        for event, frame in events:
+            holds = _holds(again.events(frame))
+            if event.type in TERMINAL:
+                terminal = frame.data
+            elif event.type in PROGRESS or not (holds or calls.client_runs(event.output_index)):
+                kept.append(frame.data)
+        numbers = [whole_number(event.sequence_number) for event, _ in events]
+        sent = list(self._reader.places)[: self._sent]
+        ending = Ending(self._reader.opening, max(numbers[0], 0), named=self._named)
+        return ending.refusal(text, kept, max(sent, default=-1) + 1, terminal)
+
+    def _events(self, frame: Frame) -> tuple[Event, ...]:
+        """Read any event but the most frequent one."""
+        event = _EVENT.decode(frame.data)
+        self._last = frame.data
+        if frame.event or self.event_name:
+            self.event_name = event.type
+        if self._reader.opening is None:
+            self._named = bool(frame.event)
+        begun = len(self._reader.places)
+        events = tuple(self._reader.read(event))
+        if self._sent is None and _holds(events):
+            self._sent = begun
+        return events
+
+
+def _holds(events: Iterable[Event]) -> bool:
+    """Whether a gate holds a frame that means these events."""
+    return any(
+        isinstance(event, Unknown) or (isinstance(event, ToolCallDelta) and not event.server_executed)
+        for event in events
+    )
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("POST", "/responses", ResponsesRequest, ResponsesResponse, carries_calls=True),
+    Endpoint("POST", "/responses/input_tokens", ResponsesRequest),
+    Endpoint("POST", "/responses/compact", stateful=True),
+    Endpoint("GET", "/responses/{id}", stateful=True),
+    Endpoint("DELETE", "/responses/{id}", stateful=True),
+    Endpoint("POST", "/responses/{id}/cancel", stateful=True),
+    Endpoint("GET", "/responses/{id}/input_items", stateful=True),
+    Endpoint("POST", "/conversations", stateful=True),
+    Endpoint("GET", "/conversations/{id}", stateful=True),
+    Endpoint("POST", "/conversations/{id}", stateful=True),
+    Endpoint("DELETE", "/conversations/{id}", stateful=True),
+    Endpoint("GET", "/conversations/{id}/items", stateful=True),
+    Endpoint("POST", "/conversations/{id}/items", stateful=True),
+    Endpoint("GET", "/conversations/{id}/items/{item}", stateful=True),
+    Endpoint("DELETE", "/conversations/{id}/items/{item}", stateful=True),
+)
+"""What the provider ``openai`` serves of this API."""

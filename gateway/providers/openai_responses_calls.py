@@ -1,0 +1,244 @@
+"""The calls in an answer of the Responses API, each of which is said up to five times.
+
+An item is announced, its arguments come in pieces and then whole, the item is repeated when it is done, and
+the last event repeats all items. Clients differ in which of these they read, so all must say the same.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from gateway.core.adapter import RequestAdapter
+from gateway.core.strict import UNREADABLE
+from gateway.core.view import Event, ToolCallDelta, Unknown
+from gateway.providers.openai_responses_request import (
+    CLIENT_CALLS,
+    computer_name,
+    runs_upstream,
+    string,
+    text,
+)
+from schemas import openai_responses as wire
+
+_SERVER_CALLS = {
+    "mcp_call": "",
+    "web_search_call": "web_search",
+    "web_fetch_call": "web_fetch",
+    "x_search_call": "x_search",
+    "file_search_call": "file_search",
+    "code_interpreter_call": "code_interpreter",
+    "image_generation_call": "image_generation",
+    "program": "program",
+    "openrouter:web_search": "web_search",
+    "openrouter:web_fetch": "web_fetch",
+    "openrouter:datetime": "datetime",
+    "openrouter:image_generation": "image_generation",
+}
+CALLS = CLIENT_CALLS | _SERVER_CALLS
+"""Every item that is a call, whoever runs it, and the tool's name where the item does not say it."""
+
+_PIECEWISE = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request")
+DIFFERS = Unknown("restated call differs")
+"""Two places of an answer say different things of one call."""
+
+_value = msgspec.json.decode
+_encode = msgspec.json.encode
+
+
+def runs_at_client(item: wire.Item) -> bool:
+    """Whether an item asks the client to run something."""
+    if item.type == "shell_call":
+        return not runs_upstream(item.environment)
+    if item.type == "tool_search_call":
+        return bool(item.execution != "server")
+    return item.type in CLIENT_CALLS
+
+
+class Call:
+    """One call, as far as it is said."""
+
+    __slots__ = ("_announced", "_commands", "_final", "_name", "_pieces", "id", "index", "kind", "server")
+
+    def __init__(self, index: int, kind: str, *, server: bool) -> None:
+        self.index = index
+        self.kind = kind
+        self.server = server
+        self.id = ""
+        self._name = ""
+        self._announced = ""
+        self._pieces: list[str] = []
+        self._final: str | None = None
+        self._commands: dict[int, str] = {}
+
+    def state(self, name: str, arguments: str | None, *, complete: bool) -> Iterator[Event]:
+        """Take the call as one frame states it; ``None``: this frame does not say the arguments.
+
+        Yields one delta, whatever is new in it: the gate counts deltas against what looks like a call.
+        """
+        differs = bool(self._name and name and name != self._name)
+        news = "" if self._name else name
+        self._name = self._name or name
+        rest = ""
+        if arguments is not None:
+            if complete:
+                wrong, rest = self._finish(arguments)
+            else:
+                wrong = self._announce(arguments)
+            differs = differs or wrong
+        yield self.event(news, rest)
+        if differs:
+            yield DIFFERS
+
+    def event(self, name: str = "", arguments: str = "") -> ToolCallDelta:
+        """Return an event of this call."""
+        return ToolCallDelta(self.index, self.id, name, arguments, self.server)
+
+    def piece(self, piece: str) -> Event:
+        """Take a piece of the arguments."""
+        first = not self._pieces
+        self._pieces.append(piece)
+        if self.kind == "custom_tool_call":
+            return self.event()  # free text becomes JSON when it is whole
+        return self.event(arguments=self._announced + piece if first else piece)
+
+    def command(self, index: int, text: str, *, whole: bool) -> Iterator[Event]:
+        """Take a shell command, or a piece of one."""
+        yield self.event()
+        said = self._commands.get(index, "")
+        if whole and said and text != said:
+            yield DIFFERS
+        self._commands[index] = text if whole else said + text
+
+    def settle(self) -> Iterator[Event]:
+        """The answer has ended: arguments that were only announced, or only came in pieces, count."""
+        if self._final is not None:
+            return
+        said = self._announced + "".join(self._pieces)
+        if said:
+            _, rest = self._finish(said)
+            yield self.event(arguments=rest)
+        elif self._commands:
+            yield DIFFERS
+
+    def _announce(self, arguments: str) -> bool:
+        """Take the arguments of an item that has only begun; return whether they contradict others."""
+        if arguments in ("", "{}"):
+            return False
+        if self.kind in _PIECEWISE:
+            # Some clients append the pieces to what an item begins with.
+            known = self._announced + "".join(self._pieces) if self._final is None else self._final
+            if known:
+                return arguments != known
+        self._announced = arguments
+        return False
+
+    def _finish(self, arguments: str) -> tuple[bool, str]:
+        """Take the whole arguments; return whether they contradict others, and what was not yet told."""
+        if self._final is not None:
+            return not self._same(arguments, self._final), ""
+        self._final = arguments
+        said = self._announced + "".join(self._pieces)
+        differs = bool(said) and self.kind in _PIECEWISE and arguments != said
+        if self._commands and not self._runs_commands(arguments):
+            differs = True
+        if self.kind == "custom_tool_call":
+            return differs, _encode({"input": arguments}).decode()
+        return differs, "" if self._pieces else arguments
+
+    def _same(self, one: str, other: str) -> bool:
+        if one == other or self.kind in _PIECEWISE:
+            return one == other
+        return bool(_value(one) == _value(other))
+
+    def _runs_commands(self, action: str) -> bool:
+        try:
+            commands = _value(action)["commands"]
+        except (*UNREADABLE, KeyError, TypeError):
+            return False
+        return bool(commands == [self._commands[index] for index in sorted(self._commands)])
+
+
+class Calls:
+    """All calls of one answer, found by any name that a frame gives them."""
+
+    def __init__(self, request: RequestAdapter) -> None:
+        self._request = request
+        self._all: list[Call] = []
+        self._by_place: dict[int, Call] = {}
+        self._by_id: dict[str, Call] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the client has something to run."""
+        return any(not call.server for call in self._all)
+
+    def client_runs(self, place: object) -> bool:
+        """Whether the client has to run what is at an output index."""
+        call = self._by_place.get(place) if isinstance(place, int) else None
+        return call is not None and not call.server
+
+    def item(self, item: wire.Item, place: int, *, complete: bool, snapshot: bool = False) -> Iterator[Event]:
+        """Read an item that is a call; in a snapshot its place counts only where its ids are new."""
+        server = not runs_at_client(item)
+        ids = [key for key in (text(item.call_id), text(item.id)) if key]
+        named = [self._by_id[key] for key in ids if key in self._by_id]
+        placed = self._by_place.get(place)
+        call = named[0] if named else placed
+        if call is None:
+            call = self._new(item.type, place, server=server)
+        others = named if snapshot or placed is None else [*named, placed]
+        if call.kind != item.type or call.server != server or any(other is not call for other in others):
+            call.server = call.server and server
+            yield call.event()
+            yield DIFFERS
+            return
+        call.id = call.id or (ids[0] if ids else "")
+        self._by_id.update((key, call) for key in ids)
+        name = CALLS[item.type] or text(item.name)
+        if name == "computer":
+            name = computer_name(self._request.tools)
+        yield from call.state(name, _arguments(item), complete=complete)
+
+    def of(self, event: wire.Event, place: int, kind: str) -> tuple[Call, bool]:
+        """Return the call that an event belongs to, and whether the event says of it what can't be."""
+        named = self._by_id.get(text(event.item_id))
+        call = self._by_place.get(place) or named or self._new(kind, place, server=kind in _SERVER_CALLS)
+        return call, named not in (None, call) or (call.server and call.kind != kind)
+
+    def settle(self) -> Iterator[Event]:
+        """The answer has ended."""
+        for call in self._all:
+            yield from call.settle()
+
+    def _new(self, kind: str, place: int, *, server: bool) -> Call:
+        call = Call(len(self._all), kind, server=server)
+        self._all.append(call)
+        if place >= 0:
+            self._by_place.setdefault(place, call)
+        return call
+
+
+def whole(raw: msgspec.Raw) -> str | None:
+    """Return arguments as text, whether they come as text or as JSON; None if they are not said."""
+    if (value := string(raw)) is not None:
+        return value
+    return bytes(raw).decode() if raw and bytes(raw) != b"null" else None
+
+
+def _arguments(item: wire.Item) -> str | None:
+    kind = item.type
+    if kind == "custom_tool_call":
+        return whole(item.input)
+    if kind == "apply_patch_call":
+        return whole(item.operation)
+    if kind in ("code_interpreter_call", "program"):
+        return _member("code", item.code)
+    if kind == "file_search_call":
+        return _member("queries", item.queries)
+    if kind in ("function_call", "mcp_call", "mcp_approval_request", "tool_search_call"):
+        return whole(item.arguments)
+    return whole(item.action) or _member("actions", item.actions)
+
+
+def _member(name: str, raw: msgspec.Raw) -> str | None:
+    return _encode({name: raw}).decode() if raw and bytes(raw) != b"null" else None

@@ -1,0 +1,76 @@
+"""What happens after an answer: a bounded queue, and the task that hands it to the stages in batches."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from gateway.core.interaction import Interaction
+from gateway.tasks import spawn
+
+_BATCH = 500
+_DELAY = 0.1
+_OVERHEAD = 2048
+"""Bytes that an interaction takes beside its bodies, roughly."""
+
+_log = structlog.get_logger()
+Done = Callable[[Sequence[Interaction]], Awaitable[None]]
+
+
+class Recorder:
+    """Takes finished interactions without ever waiting; bodies may be dropped under pressure, records never."""
+
+    def __init__(self, done: Sequence[Done], *, limit: int = 64 << 20) -> None:
+        """``limit``: bytes that may wait."""
+        self._done = tuple(done)
+        self._limit = limit
+        self._queue: deque[tuple[Interaction, int]] = deque()
+        self._size = 0
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.dropped_bodies = 0
+
+    def start(self) -> None:
+        """Begin to work off the queue."""
+        self._task = spawn(self._run(), name="recorder")
+
+    def put(self, i: Interaction) -> None:
+        """Queue an interaction that has ended. Never awaits: a cancellation can't lose it."""
+        size = len(i.request.body) + i.response_bytes + _OVERHEAD
+        if self._size + size > self._limit:
+            i.drop_bodies()
+            self.dropped_bodies += 1
+            size = _OVERHEAD
+        self._queue.append((i, size))
+        self._size += size
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_DELAY, self._wake.set)
+
+    async def close(self) -> None:
+        """Work off what waits, then stop."""
+        if self._timer:
+            self._timer.cancel()
+        if self._task:
+            self._task.cancel()
+        while self._queue:
+            await self._flush()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._timer = None
+            while self._queue:
+                await self._flush()
+
+    async def _flush(self) -> None:
+        batch = [self._queue[index][0] for index in range(min(_BATCH, len(self._queue)))]
+        for done in self._done:
+            try:
+                await done(batch)
+            except Exception:  # noqa: BLE001  # one stage must not cost the others their records
+                _log.exception("a stage failed on finished interactions", stage=done.__qualname__)
+        for _ in batch:
+            self._size -= self._queue.popleft()[1]

@@ -1,0 +1,69 @@
+"""An aiohttp server with the limits that were chosen, or none: it refuses to start with others.
+
+aiohttp falls back to all of its defaults, with only a warning, when one option is misspelt.
+"""
+
+from typing import Any
+
+from aiohttp import http_parser, web
+from aiohttp.web_protocol import RequestHandler
+
+LIMITS: dict[str, Any] = {
+    "keepalive_timeout": 30.0,  # also bounds how long a connection may take to send its headers
+    "lingering_time": 2.0,
+    "max_line_size": 8190,
+    "max_field_size": 16 << 10,
+    "max_headers": 128,
+    "read_bufsize": 64 << 10,
+    "access_log": None,  # it halves the throughput; the interaction's record says more
+}
+
+
+class Protocol(RequestHandler):
+    """One connection; what is not HTTP is answered in JSON like everything else."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # aiohttp's own words can repeat what was sent
+    ) -> web.StreamResponse:
+        """Answer a request that no handler could take."""
+        if status >= 500:
+            self.log_exception("request failed", exc_info=exc)
+        what = (
+            "The request is not valid HTTP." if status < 500 else "The gateway failed to handle this request."
+        )
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        response = web.Response(
+            body=b'{"error":{"message":"%b","type":"%b","code":null,"param":null}}'
+            % (what.encode(), kind.encode()),
+            status=status,
+            content_type="application/json",
+            headers={"Server": "llm-gateway"},
+        )
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    """Makes one :class:`Protocol` per connection."""
+
+    def __call__(self) -> RequestHandler:
+        """Make a protocol, or raise where aiohttp would go on with its defaults."""
+        return Protocol(self, loop=self._loop, **self._kwargs)
+
+
+def make_server(handler: Any) -> Server:
+    """Return a server with our limits; raise ``RuntimeError`` where they are not in force."""
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise RuntimeError(
+            "aiohttp's C parser is not loaded: its Python parser reads some requests in another way"
+        )
+    server = Server(handler, handler_cancellation=True, **LIMITS)
+    probe = server()
+    for name in ("max_line_size", "max_field_size", "max_headers", "keepalive_timeout"):
+        if getattr(probe, name) != LIMITS[name]:
+            raise RuntimeError(f"aiohttp does not honour {name}")
+    return server

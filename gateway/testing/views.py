@@ -1,0 +1,53 @@
+"""A request and its answer as plain values, in the members that ``expect.json`` may have."""
+
+from typing import Any
+
+import msgspec
+
+from gateway.core.adapter import RequestAdapter
+from gateway.core.relay import Relay
+from gateway.core.view import Completion
+
+
+def request_view(request: RequestAdapter) -> dict[str, Any]:
+    """Return what ``expect.json`` may say of a request."""
+    return {
+        "model": request.model,
+        "stream": request.stream,
+        "tools": [tool.name for tool in request.tools],
+        "server_tools": [tool.name for tool in request.tools if tool.server_executed],
+        "tool_results": [
+            {
+                "id": result.id,
+                "name": result.name,
+                "is_error": result.is_error,
+                "path": list(result.path),
+                "texts": [block.text for block in result.texts],
+            }
+            for result in request.tool_results
+        ],
+        "session": list(request.session) if request.session else None,
+    }
+
+
+def response_view(completion: Completion, relay: Relay) -> dict[str, Any]:
+    """Return what ``expect.json`` may say of an answer."""
+    return {
+        "text": completion.text,
+        "reasoning": completion.reasoning,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "name": call.name,
+                "arguments": call.arguments,
+                "server_executed": call.server_executed,
+            }
+            for call in completion.tool_calls
+        ],
+        "usage": msgspec.to_builtins(completion.usage),
+        "finish_reason": completion.finish_reason,
+        "id": completion.response_id,
+        "model": completion.model,
+        "unknown": sorted(relay.unknown),
+        "error_kind": completion.error.kind if completion.error else None,
+    }

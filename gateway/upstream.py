@@ -1,0 +1,197 @@
+"""The way to the providers: one aiohttp client session, its timeouts, and the one retry that is safe.
+
+A request is repeated once, and only if nothing can have happened: no connection could be made, or a pooled
+connection turned out to be dead before a byte of the answer came.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, Sequence
+from typing import Any
+from weakref import WeakSet
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from gateway.core.errors import UpstreamError, UpstreamProtocol, UpstreamReset, UpstreamUnreachable
+from gateway.settings import Timeouts
+
+_STREAMED_FIRST_BYTE = 300.0
+_WHOLE_FIRST_BYTE = 600.0
+_GAP = 300.0
+_CONNECT = 5.0
+_URLS = 1024
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How long to wait for a provider, in seconds; 0: for ever."""
+
+    connect: float
+    first_byte_streamed: float
+    first_byte_whole: float
+    gap: float
+    total: float
+
+    @classmethod
+    def of(cls, *layers: Timeouts) -> "Limits":
+        """Merge settings, the most particular first."""
+
+        def pick(name: str, default: float) -> float:
+            values = (getattr(layer, name) for layer in layers)
+            return next((value for value in values if value is not None), default)
+
+        return cls(
+            connect=pick("connect", _CONNECT),
+            first_byte_streamed=pick("first_byte", _STREAMED_FIRST_BYTE),
+            first_byte_whole=pick("first_byte", _WHOLE_FIRST_BYTE),
+            gap=pick("gap", _GAP),
+            total=pick("total", 0.0),
+        )
+
+
+class Upstream:
+    """Sends requests to providers."""
+
+    def __init__(self, defaults: Timeouts, providers: dict[str, Timeouts] | None = None) -> None:
+        self._defaults = Limits.of(defaults)
+        self._limits = {name: Limits.of(own, defaults) for name, own in (providers or {}).items()}
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._urls: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Create the session; the loop must be running."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # admission limits requests where it can be seen, not a queue in the pool
+                keepalive_timeout=15,  # below what providers and load balancers keep
+                ttl_dns_cache=30,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),  # one tenant's cookies are not another's
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=True,  # a net: identity is what we ask for
+            skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+            trust_env=False,
+            read_bufsize=64 << 10,
+            max_field_size=64 << 10,
+            max_headers=256,
+            response_class=_Response,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session:
+            await self._session.close()
+
+    def limits(self, provider: str) -> Limits:
+        """Return how long to wait for a provider."""
+        return self._limits.get(provider, self._defaults)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterable[bytes] | None,
+        limits: Limits,
+    ) -> tuple[aiohttp.ClientResponse, int]:
+        """Send a request; return the answer, of which only the head has come, and the number of attempts.
+
+        Raises :class:`UpstreamError`. The caller closes the answer.
+        """
+        session = self._session
+        assert session is not None
+        timeout = self._timeouts.get(limits.connect)
+        if timeout is None:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect or None)
+            self._timeouts[limits.connect] = timeout
+        target = self._url(url)
+        attempt = 1
+        while True:
+            try:
+                response = await session.request(
+                    method,
+                    target,
+                    headers=headers,
+                    data=body,
+                    allow_redirects=False,  # a redirect would carry the key to another host
+                    timeout=timeout,
+                )
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                failure, repeat = _failure(error)
+                failure.attempts = attempt
+                if not repeat or attempt > 1 or not isinstance(body, bytes | None):
+                    raise failure from error
+                attempt += 1
+                continue
+            return response, attempt
+
+    def _url(self, url: str) -> URL:
+        target = self._urls.get(url)
+        if target is None:
+            target = URL(url, encoded=True)  # exactly what was checked; yarl would resolve dots
+            if len(self._urls) < _URLS and "?" not in url:
+                self._urls[url] = target
+        return target
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer that knows whether its connection had served another one before."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        served = connection.protocol
+        try:
+            result = await super().start(connection)
+        except (aiohttp.ClientError, OSError) as error:
+            error.reused = served in _SERVED  # type: ignore[union-attr]  # told to whoever decides on a retry
+            raise
+        _SERVED.add(served)
+        return result
+
+
+_SERVED: WeakSet[Any] = WeakSet()
+"""Connections on which an answer has come."""
+
+
+def _failure(error: Exception) -> tuple[UpstreamError, bool]:
+    """Map what aiohttp raised to our error, and whether the request may be repeated."""
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return UpstreamUnreachable("The upstream's TLS certificate or handshake is not valid."), False
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return UpstreamUnreachable(
+            "No connection to the upstream could be made in time (timeouts.connect)."
+        ), False
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return UpstreamUnreachable("The upstream's host name can't be resolved."), True
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return UpstreamUnreachable("No connection to the upstream could be made."), True
+    if isinstance(error, aiohttp.InvalidURL | ValueError):
+        return UpstreamUnreachable("The provider's base URL is not a valid one."), False
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Its own status is aiohttp's view of the broken answer, not anything that a client should see.
+        return UpstreamProtocol("The upstream's answer is not valid HTTP.", may_have_run=True), False
+    nothing_came = not isinstance(error, aiohttp.ServerDisconnectedError) or isinstance(error.message, str)
+    return (
+        UpstreamReset("The upstream closed the connection before it answered.", may_have_run=True),
+        nothing_came and getattr(error, "reused", False),
+    )
+
+
+def broken(error: Exception) -> UpstreamError:
+    """Map a failure in the middle of an answer to our error."""
+    if isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError):
+        return UpstreamProtocol("The upstream's answer can't be decompressed.", may_have_run=True)
+    return UpstreamReset("The upstream broke off its answer.", may_have_run=True)
+
+
+async def finish(response: aiohttp.ClientResponse, seconds: float) -> None:
+    """Read the rest of an answer whose end has been seen, so that its connection can be used again."""
+    if response.content.at_eof():
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            while not response.content.at_eof():
+                await response.content.readany()
+    except (aiohttp.ClientError, TimeoutError):
+        response.close()

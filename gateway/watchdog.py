@@ -1,0 +1,135 @@
+"""One timer for all answers in flight: it ends those that stall, and keeps idle ones alive.
+
+A timer per read costs more than all else that is done per event, so a request only notes what it waits for,
+and the watchdog looks once a second. Limits are therefore kept to about a second.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+
+import structlog
+
+from gateway.core.errors import Draining, ErrorKind, GatewayError, UpstreamReset, UpstreamTimeout
+from gateway.core.relay import Relay
+from gateway.tasks import spawn
+
+_TICK = 1.0
+_log = structlog.get_logger()
+
+
+class ClientStalled(GatewayError):
+    """The client has not read for too long."""
+
+    outcome = "client_cancelled"
+    kind = ErrorKind.CLIENT_CANCELLED
+
+
+class Watch:
+    """What one request waits for, and for how long."""
+
+    __slots__ = ("_task", "deadline", "error", "idle", "limit", "phase", "relay", "silence", "write")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self.phase = ""
+        """What is waited for; empty: nothing that has a limit."""
+        self.limit = 0.0
+        """Seconds; 0: none."""
+        self.idle = 0.0
+        """Seconds since something last happened."""
+        self.silence = 0.0
+        """Seconds since the client last got anything."""
+        self.deadline = 0.0
+        """When all must be over, by the monotonic clock; 0: never."""
+        self.error: GatewayError | None = None
+        """Why the request was interrupted."""
+        self.relay: Relay | None = None
+        self.write: Callable[[bytes], Awaitable[None]] | None = None
+
+    def expect(self, phase: str, limit: float) -> None:
+        """Begin to wait for something."""
+        self.phase = phase
+        self.limit = limit
+        self.idle = 0.0
+
+    def interrupt(self, error: GatewayError) -> None:
+        """End the request with an error of ours."""
+        if self.error is None and self._task is not None:
+            self.error = error
+            self._task.cancel()
+
+    def interrupted(self) -> bool:
+        """After a cancellation: whether it was this watch's doing alone."""
+        return self.error is not None and self._task is not None and self._task.uncancel() == 0
+
+
+class Watchdog:
+    """Looks at all watches once a second."""
+
+    def __init__(self, keep_alive: float) -> None:
+        """``keep_alive``: seconds between keep-alives on an idle stream; 0: none."""
+        self.watches: set[Watch] = set()
+        self._keep_alive = keep_alive
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = spawn(self._run(), name="watchdog")
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._task:
+            self._task.cancel()
+
+    def interrupt_all(self) -> None:
+        """End every request that is in flight, since the gateway shuts down."""
+        for watch in tuple(self.watches):
+            watch.interrupt(Draining("The gateway is shutting down; send the request again.", retry_after=1))
+
+    async def _run(self) -> None:
+        last = monotonic()
+        while True:
+            await asyncio.sleep(_TICK)
+            now = monotonic()
+            # A process that was stopped for a while must not find that everybody timed out.
+            elapsed = min(now - last, 2 * _TICK)
+            last = now
+            for watch in tuple(self.watches):
+                self._look(watch, elapsed, now)
+
+    def _look(self, watch: Watch, elapsed: float, now: float) -> None:
+        # Something may have happened just before this tick, so its time counts from the next one on.
+        idle = watch.idle
+        watch.idle += elapsed
+        if not watch.phase:
+            return
+        if watch.limit and idle >= watch.limit:
+            watch.interrupt(_expired(watch))
+        elif watch.deadline and now > watch.deadline:
+            watch.interrupt(UpstreamTimeout("The answer took too long (timeouts.total).", may_have_run=True))
+        elif watch.phase == "gap" and self._keep_alive and watch.write and watch.relay:
+            watch.silence = watch.silence + elapsed if idle else 0.0
+            if watch.silence >= self._keep_alive and (data := watch.relay.keep_alive()):
+                watch.silence = 0.0
+                spawn(_send(watch.write, data), name="keep-alive")
+
+
+async def _send(write: Callable[[bytes], Awaitable[None]], data: bytes) -> None:
+    try:
+        await write(data)
+    except OSError:
+        _log.debug("client gone before a keep-alive")
+
+
+def _expired(watch: Watch) -> GatewayError:
+    limit = f"{watch.limit:g} s"
+    if watch.phase == "client":
+        return ClientStalled(f"The client read nothing for {limit} (client_stall).")
+    if watch.phase == "first_byte":
+        return UpstreamTimeout(
+            f"The upstream sent no answer within {limit} (timeouts.first_byte).", may_have_run=True
+        )
+    if watch.phase == "gap":
+        return UpstreamTimeout(f"The upstream sent nothing for {limit} (timeouts.gap).", may_have_run=True)
+    return UpstreamReset(f"Nothing happened for {limit}.", may_have_run=True)

@@ -1,0 +1,1 @@
+"""Wire formats as narrow msgspec structs, one module per format."""

@@ -1,0 +1,238 @@
+"""What two parsers may read differently is found at any depth and in any spelling."""
+
+import json  # noqa: TID251  # the reference that shows duplicate keys
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.core.errors import BadRequest
+from gateway.core.strict import (
+    UNREADABLE,
+    Ambiguous,
+    call_shapes,
+    duplicate_member,
+    load,
+    lone_surrogate,
+    tree,
+)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"{}",
+        b"[1, 2.50, 1e3, -0, 1E+2]",
+        b' { "a" : { "b" : [ { } , null ] } } \n',
+        b'{"a": "x y", "b": "\\u0041\\/\\t", "a ": 1, "A": 2}',
+        b'[{"a": 1}, {"a": 1}]',
+        b'{"a": {"a": {"a": 1}}}',
+        b'{"n": 18446744073709551616, "f": 0.1000}',
+    ],
+)
+def test_without_doubt(document):
+    value, canonical = tree(document)
+    assert value == json.loads(document)
+    assert msgspec.json.decode(canonical) == value
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"a": 1, "a": 1}',
+        b'{"a": 1,\n\t"a": 2}',
+        b'{"a": 1, "\\u0061": 2}',
+        b'{"\\u0061": 1, "a": 2}',
+        b'{"": 1, "": 2}',
+        b'[1, {"x": [{"b": {"name": "f", "n\\u0061me": "g"}}]}]',
+        b'{"x": {"a": 1, "b": {}, "a": 1}, "y": 1}',
+        b'{"x": {"x": 1}, "x": {"x": 1}}',
+        b'{"a\\/b": 1, "a/b": 1.0}',
+        b'{"\\ud83d\\ude00": 1, "\xf0\x9f\x98\x80": 2}',
+        b'{"a": 1, "a": 1e3}',
+    ],
+)
+def test_ambiguous(document):
+    with pytest.raises(Ambiguous):
+        tree(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"[DONE]",
+        b"{} {}",
+        b'{"a": 1}\n{"b": 1}',
+        b'\xef\xbb\xbf{"a": 1}',
+        b'{"a": NaN}',
+        b'{"a": 1,}',
+        b'{"a": "\xff"}',
+        b'{"\xff": 1}',
+        b'{"a": "\\ud800"}',
+        b'{"a": "\x00"}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"a": 1' + b"0" * 5000 + b"}",
+        '{"a": 1}'.encode("utf-16"),
+    ],
+)
+def test_unreadable(document):
+    with pytest.raises(UNREADABLE):
+        tree(document)
+
+
+def duplicated(document: bytes, *, top: bool) -> bool:
+    """The standard library's verdict."""
+    found = []
+
+    def hook(pairs):
+        keys = [key for key, _ in pairs]
+        found.append(len(set(keys)) != len(keys))
+        return dict(pairs)
+
+    outermost = json.loads(document, object_pairs_hook=hook)
+    assert isinstance(outermost, dict)
+    return found[-1] if top else any(found)
+
+
+# Documents spelt by hand: any key may come twice, any character may be escaped, white space is anywhere.
+space = st.sampled_from(["", "", "", " ", "\n", "\t\r "])
+letters = st.sampled_from(
+    ["a", "b", "\\u0061", "\\u0062", " ", "\\u0020", "\\n", '\\"', "\\\\", "☂", "\\u2602", "\\/"]
+)
+strings = st.lists(letters, max_size=3).map(lambda parts: f'"{"".join(parts)}"')
+numbers = st.sampled_from(["0", "-1", "1.0", "1e3", "1000.0", "12345678901234567890123"])
+scalars = strings | numbers | st.sampled_from(["true", "false", "null"])
+
+
+def objects(inner):
+    pair = st.tuples(space, strings, space, space, inner, space).map(
+        lambda p: f"{p[0]}{p[1]}{p[2]}:{p[3]}{p[4]}{p[5]}"
+    )
+    return st.lists(pair, max_size=4).map(lambda pairs: "{" + ",".join(pairs) + "}")
+
+
+def arrays(inner):
+    return st.lists(st.tuples(space, inner, space).map("".join), max_size=3).map(
+        lambda items: "[" + ",".join(items) + "]"
+    )
+
+
+documents = objects(st.recursive(scalars, lambda inner: objects(inner) | arrays(inner), max_leaves=12)).map(
+    str.encode
+)
+
+
+@given(documents)
+@example(b'{"a b":1,"ab":2}')
+def test_duplicates_are_those_that_the_standard_library_shows(document):
+    if duplicated(document, top=False):
+        with pytest.raises(Ambiguous):
+            tree(document)
+    else:
+        assert tree(document)[0] == json.loads(document)
+    assert (duplicate_member(document) is not None) is duplicated(document, top=True)
+
+
+@pytest.mark.parametrize(
+    ("document", "key"),
+    [
+        (b'{"model": 1, "stream": 2}', None),
+        (b'{"a": "\\u0041", "b": {"x": 1, "x": 2}}', None),
+        (b'{"model": 1, "x": {}, "mod\\u0065l": 2}', "model"),
+        (b'{"a": 1, "b": 2, "b": 3, "a": 4}', "a"),
+        (b'{"a": 12, "a": 1}', "a"),
+        (b'{"a": 1, "a": 12, "b": 1}', "a"),
+        (b'{"a": 1, "a": 1}', "a"),
+        (b' { "a\\"b" : [1, {"a": 2}] ,\n "a" : "a" } ', None),
+    ],
+)
+def test_duplicate_member(document, key):
+    assert duplicate_member(document) == key
+
+
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        (b'{"name": "f"}', 0),
+        (b'{"arguments": "{}"}', 0),
+        (b'{"name": "f"}, {"arguments": 1}'.join((b"[", b"]")), 0),
+        (b'{"name": "f", "arguments": "{}"}', 1),
+        (b'{"name": "f", "input": {}}', 1),
+        (b'{"name": "f", "args": null}', 1),
+        (b'{"Name": "f", "ARGUMENTS": "{}"}', 1),
+        (b'{"n\\u0061me": "f", "\\u0061rgs": {}}', 1),
+        # What arguments look like is the tool's own business.
+        (b'[{"a": [{"name": "f", "args": {"name": "g", "input": [{"name": "h", "args": 1}]}}]}, 1]', 1),
+        (
+            b'[{"name": "f", "args": {}, "x": {"name": "g", "input": 1}}, {"y": [{"name": "h", "args": 1}]}]',
+            3,
+        ),
+        (b'{"name": 5, "args": {}}', 0),
+        (b'{"Name": "f", "name": null, "args": {}}', 1),
+        (b'{"text": "{\\"name\\": \\"f\\", \\"arguments\\": 1}"}', 0),
+    ],
+)
+def test_call_shapes(document, count):
+    assert call_shapes(*tree(document)) == count
+
+
+class Body(msgspec.Struct):
+    model: str
+    stream: bool | None = None
+
+
+_body = msgspec.json.Decoder(Body)
+
+
+def test_load():
+    assert load(_body, '{"model": "☂ \\ud83d\\ude00 \\\\ud83d", "x": {}}'.encode()).model == "☂ 😀 \\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b'\xef\xbb\xbf{"model": "m"}', "byte order mark"),
+        (b'{"model": "\xff"}', "not UTF-8: invalid byte at 11"),
+        (b'{"x": {"y": "\xff"}, "model": "m"}', "not UTF-8: invalid byte at 13"),
+        (b'{"model": "\\ud83d"}', "lone surrogate escape at byte 11"),
+        (b'{"model": "m", "x": "\\uDE00"}', "lone surrogate escape at byte 21"),
+        (b'{"model": "m"} {}', "not valid JSON: trailing characters"),
+        (b'{"model": ', "not valid JSON: Input data was truncated"),
+        (b'{"x": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"model": "m", "stream": "yes"}', "not valid at $.stream: Expected bool | null, got str"),
+        (b"[]", "not valid at $: Expected object, got array"),
+        (b"{}", "not valid at $: Object missing required field model"),
+    ],
+)
+def test_load_says_what_is_wrong(body, message):
+    with pytest.raises(BadRequest) as caught:
+        load(_body, body)
+    assert message in caught.value.message
+    assert caught.value.message.endswith((".", "of them."))
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        (b'"\\ud83d\\ude00"', None),
+        (b'"\\uD83D\\uDE00"', None),
+        (b'"\\ud83d"', 1),
+        (b'"\\ude00\\ud83d"', 1),
+        (b'"\\ud83d\\ud83d\\ude00"', 1),
+        (b'"\\\\ud83d"', None),
+        (b'"\\\\\\ud83d"', 3),
+        (b'"\\u0041"', None),
+    ],
+)
+def test_lone_surrogate(document, where):
+    assert lone_surrogate(document) == where
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_text_that_json_can_hold_has_a_lone_surrogate(text):
+    assert lone_surrogate(json.dumps(text).encode()) is None

@@ -1,0 +1,133 @@
+"""Fragments fold into the answer, in whatever order and however often a wire says them."""
+
+import pytest
+
+from gateway.core.errors import ErrorKind
+from gateway.core.view import (
+    END,
+    Completion,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    Start,
+    StreamError,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Unknown,
+    Usage,
+)
+
+
+def fold(*events):
+    completion = Completion()
+    for event in events:
+        completion.apply(event)
+    return completion
+
+
+def test_nothing():
+    completion = fold()
+    assert (completion.text, completion.reasoning, completion.tool_calls) == ("", "", ())
+    assert (completion.usage, completion.finish_reason, completion.error) == (None, None, None)
+    assert (completion.response_id, completion.model, completion.begun) == ("", "", False)
+
+
+def test_an_answer():
+    completion = fold(
+        Start("r1", "m1"),
+        ReasoningDelta("hm"),
+        ReasoningDelta("m"),
+        TextDelta("Hel"),
+        TextDelta("lo"),
+        Start("r2", "m2", 5),
+        Unknown("novelty"),
+        Finish(FinishReason.STOP),
+        END,
+    )
+    assert (completion.response_id, completion.model) == ("r1", "m1")
+    assert (completion.text, completion.reasoning) == ("Hello", "hmm")
+    assert completion.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("event", [TextDelta("a"), ReasoningDelta("a"), ToolCallDelta(0)])
+def test_begun(event):
+    assert fold(event).begun
+
+
+@pytest.mark.parametrize("event", [Start("r1"), Usage(1, 2), END, Unknown("x")])
+def test_not_begun(event):
+    assert not fold(event).begun
+
+
+@pytest.mark.parametrize(
+    ("deltas", "calls"),
+    [
+        ([ToolCallDelta(0)], [ToolCall("", "", "{}", ("",))]),
+        (
+            [ToolCallDelta(0, "c1", "f", '{"a"'), ToolCallDelta(0, "", "", ":1}")],
+            [ToolCall("c1", "f", '{"a":1}', ("f",))],
+        ),
+        (  # interleaved, and in the order in which they began
+            [ToolCallDelta(3, "c3", "f"), ToolCallDelta(1, "c1", "g"), ToolCallDelta(3, arguments="[]")],
+            [ToolCall("c3", "f", "[]", ("f",)), ToolCall("c1", "g", "{}", ("g",))],
+        ),
+        (  # the first id counts
+            [ToolCallDelta(0, "c1", "f"), ToolCallDelta(0, "c2")],
+            [ToolCall("c1", "f", "{}", ("f",))],
+        ),
+        (  # a name in every delta, as some wires repeat it
+            [ToolCallDelta(0, "c1", "f"), ToolCallDelta(0, "c1", "f")],
+            [ToolCall("c1", "f", "{}", ("f", "ff"))],
+        ),
+        (  # a name in pieces: clients differ
+            [ToolCallDelta(0, "c1", "sh"), ToolCallDelta(0, "", "ell")],
+            [ToolCall("c1", "shell", "{}", ("sh", "ell", "shell"))],
+        ),
+        ([ToolCallDelta(0, "c1", "", "")], [ToolCall("c1", "", "{}", ("",))]),
+        (
+            [
+                ToolCallDelta(0, "c1", "f", server_executed=True),
+                ToolCallDelta(0, "", "", "1", server_executed=True),
+            ],
+            [ToolCall("c1", "f", "1", ("f",), server_executed=True)],
+        ),
+        (  # two calls under one index: what a client would run can't hide behind what the provider runs
+            [ToolCallDelta(0, "c1", "f", server_executed=True), ToolCallDelta(0, "c2", "g")],
+            [ToolCall("c1", "fg", "{}", ("f", "g", "fg"))],
+        ),
+    ],
+)
+def test_tool_calls(deltas, calls):
+    assert fold(*deltas).tool_calls == tuple(calls)
+
+
+@pytest.mark.parametrize(
+    ("said", "usage"),
+    [
+        ([Usage()], Usage()),
+        ([Usage(1, 2)], Usage(1, 2)),
+        ([Usage(1, 0), Usage(1, 7), Usage(None, 5)], Usage(1, 5)),
+        ([Usage(0), Usage(None, 3, 4, 5, 6, 7)], Usage(0, 3, 4, 5, 6, 7)),
+    ],
+)
+def test_usage_is_what_was_said_last(said, usage):
+    assert fold(*said).usage == usage
+
+
+@pytest.mark.parametrize(
+    ("reasons", "finish"),
+    [
+        (["stop"], "stop"),
+        (["stop", "length"], "length"),
+        (["tool_calls", "stop"], "tool_calls"),
+        (["stop", "tool_calls"], "tool_calls"),
+    ],
+)
+def test_finish_reason(reasons, finish):
+    assert fold(*(Finish(FinishReason(reason)) for reason in reasons)).finish_reason == finish
+
+
+def test_error():
+    error = StreamError(ErrorKind.OVERLOADED, "busy")
+    assert fold(TextDelta("a"), error).error is error

@@ -1,0 +1,162 @@
+"""What an HTTP request must be before anyone looks at what it says."""
+
+import pytest
+from aiohttp import HttpVersion10, HttpVersion11
+from multidict import CIMultiDict
+
+from gateway.admission import Admission, check_path
+from gateway.core.errors import BadRequest, UpgradeRequired
+
+
+class Request:
+    """As much of a request as admission looks at."""
+
+    def __init__(self, path="/v1/x", method="POST", version=HttpVersion11, **headers):
+        self.raw_path = path
+        self.method = method
+        self.version = version
+        self.headers = CIMultiDict({"Host": "localhost:9000"})
+        self.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@pytest.fixture
+def loopback():
+    return Admission("127.0.0.1")
+
+
+def test_an_ordinary_request_passes(loopback):
+    assert loopback.check(Request("/v1/x/y:z@1.2~-?a=%2f")) == "/v1/x/y:z@1.2~-"
+    assert loopback.check(Request(Transfer_Encoding="chunked")) == "/v1/x"
+
+
+@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "OPTIONS", "get", "BREW"])
+def test_methods_that_are_not_served(loopback, method):
+    with pytest.raises(BadRequest):
+        loopback.check(Request(method=method))
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Transfer_Encoding": "gzip, chunked"}, {"Transfer_Encoding": "identity"}, {"Upgrade": "h2c"}]
+)
+def test_framing_that_another_server_reads_otherwise(loopback, headers):
+    with pytest.raises(BadRequest):
+        loopback.check(Request(**headers))
+
+
+def test_chunks_on_http_1_0(loopback):
+    with pytest.raises(BadRequest):
+        loopback.check(Request(version=HttpVersion10, Transfer_Encoding="chunked"))
+
+
+def test_a_websocket_is_told_to_use_https(loopback):
+    with pytest.raises(UpgradeRequired):
+        loopback.check(Request(method="GET", Upgrade="WebSocket"))
+
+
+def test_header_names_with_underscores(loopback):
+    request = Request()
+    request.headers["X_Key"] = "1"
+    for _ in range(2):  # a refusal is not remembered as a pass
+        with pytest.raises(BadRequest):
+            loopback.check(request)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1:9000", "127.9.9.9", "[::1]:9000", "localhost."]
+)
+def test_hosts_of_a_loopback_bind(loopback, host):
+    assert loopback.check(Request(Host=host))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "a@b/c?d",
+        "localhost:99999",
+        "127.0.0.1.evil.example",
+        "localhost:9000:1",
+        "[::1",
+        "é",
+    ],
+)
+def test_other_hosts_on_a_loopback_bind(loopback, host):
+    for _ in range(2):
+        with pytest.raises(BadRequest, match="allowed_hosts"):
+            loopback.check(Request(Host=host))
+
+
+def test_a_public_bind_takes_any_well_formed_host_unless_some_are_listed():
+    anywhere = Admission("0.0.0.0")
+    assert anywhere.check(Request(Host="gateway.example:443"))
+    with pytest.raises(BadRequest):
+        anywhere.check(Request(Host="a@b"))
+    listed = Admission("0.0.0.0", ("gateway.example", "other.example:8443"))
+    assert listed.check(Request(Host="Gateway.Example:9000"))
+    assert listed.check(Request(Host="other.example:8443"))
+    with pytest.raises(BadRequest):
+        listed.check(Request(Host="other.example"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/gemini/v1beta/models/gemini-2.5-pro:generateContent",
+        "/v1/openai/@support/chat/completions",
+        "/v1/files/file%20name",
+        "/v1/models/caf%C3%A9",
+        "/",
+        "/v1/a/",
+    ],
+)
+def test_paths_that_mean_one_thing(path):
+    assert check_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "http://localhost/v1/x",
+        "*",
+        "localhost:80",
+        "",
+        "/v1/../x",
+        "/v1/./x",
+        "/v1/%2e%2e/x",
+        "/v1/..%2fx",
+        "/v1/%2Fx",
+        "/v1/%5cx",
+        "/v1\\x",
+        "/v1/..;/x",
+        "/v1/x;y",
+        "/v1/%3bx",
+        "/v1/%252e%252e/x",
+        "//evil.example/x",
+        "/v1//x",
+        "/v1/%00",
+        "/v1/%0a",
+        "/v1/%7f",
+        "/v1/%E2%80%AE",
+        "/v1/\uff0e\uff0e/x",
+        "/v1/%EF%BC%8E%EF%BC%8E/x",
+        "/v1/%E2%80%A5/x",
+        "/v1/%ff",
+        "/v1/x#y",
+        "/v1/..",
+        "/v1/.",
+        "/...",
+    ],
+)
+def test_paths_that_servers_read_in_different_ways(path):
+    with pytest.raises(BadRequest):
+        check_path(path)
+
+
+def test_what_is_remembered_is_bounded(loopback):
+    for number in range(3000):
+        request = Request(Host=f"127.0.0.{number % 250}:{number}")
+        request.headers[f"X-{number}"] = "1"
+        loopback.check(request)
+    assert len(loopback._hosts) <= 1024
+    assert len(loopback._names) <= 1024
