@@ -28,7 +28,7 @@ class Admission:
         self._loopback = is_loopback(bind)
         self._allowed = frozenset(host.lower() for host in allowed_hosts)
         self._hosts: dict[str, bool] = {}
-        self._names: dict[str, bool] = {}
+        self._names: set[str] = set()
 
     def check(self, request: web.BaseRequest) -> str:
         """Return the path, still encoded, of a request that may be looked at; raise ``BadRequest`` else."""
@@ -37,7 +37,7 @@ class Admission:
         headers = request.headers
         names = self._names
         for name in headers:
-            if not names.get(name):
+            if name not in names:
                 self._check_name(name)
         if "Upgrade" in headers:
             self._check_upgrade(headers["Upgrade"])
@@ -52,7 +52,7 @@ class Admission:
         if not _HEADER_NAME.fullmatch(name):
             raise BadRequest("A header's name has a character other than letters, digits and hyphens.")
         if len(self._names) < _CACHE_SIZE:
-            self._names[name] = True
+            self._names.add(name)
 
     def _check_upgrade(self, protocol: str) -> None:
         if protocol.lower() == "websocket":

@@ -90,7 +90,14 @@ class Gateway:
         self._watchdog = Watchdog(settings.keepalive)
         self._health = Health()
         self._proxy = Proxy(
-            Parts(settings, pipeline, self._upstream, self._recorder, self._watchdog),
+            Parts(
+                settings,
+                pipeline,
+                self._upstream,
+                self._recorder,
+                self._watchdog,
+                asyncio.get_running_loop(),
+            ),
             Router(providers),
             self._health,
         )

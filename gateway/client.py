@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from time import monotonic
 
 from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
 
 from gateway.core.errors import BadRequest, BodyTimeout, GatewayError, TooLarge
 from gateway.headers import Headers
@@ -25,11 +26,12 @@ class _Answer(web.StreamResponse):
 class Client:
     """Writes one answer; nothing is sent before ``start``."""
 
-    __slots__ = ("_request", "_writer", "begun", "response", "sent")
+    __slots__ = ("_request", "begun", "response", "sent", "writer")
 
     def __init__(self, request: web.BaseRequest) -> None:
         self._request = request
-        self._writer: web.AbstractStreamWriter | None = None  # type: ignore[name-defined]  # exported by aiohttp.abc only
+        self.writer: AbstractStreamWriter
+        """Set by ``start``; ``write`` goes through it, and so does the loop that relays every event."""
         self.response: web.StreamResponse = _Answer()
         self.begun = False
         """Status and headers have left, or leave with the first bytes."""
@@ -51,12 +53,12 @@ class Client:
             response.force_close()
         self.response = response
         self.begun = True
-        self._writer = await response.prepare(self._request)
+        self.writer = await response.prepare(self._request)  # type: ignore[assignment]  # None only for a response that has ended
 
     async def write(self, data: bytes) -> None:
         """Write bytes; waits while the client does not read."""
         self.sent += len(data)
-        await self._writer.write(data)  # type: ignore[union-attr]  # start() comes first
+        await self.writer.write(data)
 
     async def end(self, data: bytes = b"") -> None:
         """Write the last bytes."""

@@ -48,6 +48,7 @@ class Parts(NamedTuple):
     upstream: io.Upstream
     recorder: Recorder
     watchdog: Watchdog
+    loop: asyncio.AbstractEventLoop
 
 
 class Exchange:
@@ -72,7 +73,7 @@ class Exchange:
         self._i = i
         self._request = request
         self._client = client
-        self._watch = Watch()
+        self._watch = Watch(parts.loop)
         self._relay: Relay | None = None
         self._upload: Upload | None = None
         self._error_body: bytearray | None = None
@@ -234,7 +235,6 @@ class Exchange:
         watch = self._watch
         watch.relay = relay
         watch.write = client.write
-        write = client.write
         stall = self._parts.settings.client_stall
         read = response.content.readany
         feed = relay.feed
@@ -256,7 +256,8 @@ class Exchange:
                     if not client.begun:
                         await self._begin(response, None if gated else _length(response, relay))
                     watch.phase, watch.limit = "client", stall
-                    await write(ready)
+                    client.sent += len(ready)
+                    await client.writer.write(ready)
                     watch.phase, watch.limit = "gap", gap
                 if gated and (relay.failure is not None or relay.done):
                     break

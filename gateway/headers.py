@@ -56,6 +56,7 @@ _RESPONSE_DROPPED = _HOP_BY_HOP | {
 }
 _RESPONSE_DROPPED_PREFIXES = ("cf-", "x-gateway-")
 _CACHE_SIZE = 1024
+_NAMING_NONE = ("keep-alive", "Keep-Alive", "close")
 
 
 class _Names(dict[str, bool]):
@@ -82,7 +83,7 @@ _IDENTITY = ("Accept-Encoding", "identity")  # frames are read on the way back
 def upstream_headers(client: "CIMultiDictProxy[str]") -> Headers:
     """Return the client's headers that go upstream, without any credential."""
     result = [(name, value) for name, value in client.items() if _goes_up[name]]
-    if "Connection" in client:
+    if client.get("Connection", "close") not in _NAMING_NONE:
         result = _without_named(result, client.getall("Connection"))
     result.append(_IDENTITY)
     return result
@@ -95,7 +96,7 @@ def client_headers(upstream: "CIMultiDictProxy[str]") -> Headers:
         for name, value in upstream.items()
         if _comes_down[name] and (value.isprintable() or not value)
     ]
-    if "Connection" in upstream:
+    if upstream.get("Connection", "close") not in _NAMING_NONE:
         result = _without_named(result, upstream.getall("Connection"))
     return result
 

@@ -11,6 +11,8 @@ from gateway.tasks import spawn
 
 _BATCH = 500
 _DELAY = 0.1
+_ENOUGH = 32
+"""Interactions that are worked off at once: more of them would push what is needed next out of the caches."""
 _OVERHEAD = 2048
 """Bytes that an interaction takes beside its bodies, roughly."""
 
@@ -27,6 +29,7 @@ class Recorder:
         self._limit = limit
         self._queue: deque[tuple[Interaction, int]] = deque()
         self._size = 0
+        self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -46,7 +49,9 @@ class Recorder:
         self._queue.append((i, size))
         self._size += size
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_DELAY, self._wake.set)
+            self._timer = self._loop.call_later(_DELAY, self._wake.set)
+        elif len(self._queue) == _ENOUGH:
+            self._wake.set()
 
     async def close(self) -> None:
         """Work off what waits, then stop."""
@@ -61,6 +66,8 @@ class Recorder:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._timer:
+                self._timer.cancel()
             self._timer = None
             while self._queue:
                 await self._flush()

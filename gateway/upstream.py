@@ -8,7 +8,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterable, Sequence
 from typing import Any
-from weakref import WeakSet
 
 import aiohttp
 import msgspec
@@ -137,21 +136,17 @@ class Upstream:
 
 
 class _Response(aiohttp.ClientResponse):
-    """An answer that knows whether its connection had served another one before."""
+    """An answer whose failure says whether its connection had served another one before."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        served = connection.protocol
+        protocol = connection.protocol
         try:
             result = await super().start(connection)
         except (aiohttp.ClientError, OSError) as error:
-            error.reused = served in _SERVED  # type: ignore[union-attr]  # told to whoever decides on a retry
+            error.reused = hasattr(protocol, "served")  # type: ignore[union-attr]  # told to whoever decides on a retry
             raise
-        _SERVED.add(served)
+        protocol.served = True
         return result
-
-
-_SERVED: WeakSet[Any] = WeakSet()
-"""Connections on which an answer has come."""
 
 
 def _failure(error: Exception) -> tuple[UpstreamError, bool]:

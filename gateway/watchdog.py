@@ -30,8 +30,8 @@ class Watch:
 
     __slots__ = ("_task", "deadline", "error", "idle", "limit", "phase", "relay", "silence", "write")
 
-    def __init__(self) -> None:
-        self._task = asyncio.current_task()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._task = asyncio.current_task(loop)
         self.phase = ""
         """What is waited for; empty: nothing that has a limit."""
         self.limit = 0.0

@@ -63,7 +63,12 @@ NOT_ASKED = [
 
 @pytest.mark.parametrize("split", ["whole", "event", "byte", "random"])
 @pytest.mark.parametrize("body", NOT_ASKED)
-async def test_usage_is_asked_for_and_hidden(gate, body, split):
+async def test_usage_is_asked_for_and_hidden(gate, gated, body, split):
+    for one in (gate, gated):
+        await check_hidden(one, body, split)
+
+
+async def check_hidden(gate, body, split):
     got, received = await gate.ask(request("/v1/openai/chat/completions", body, [KEY]), SPOKEN, split=split)
     assert orjson.loads(received.body)["stream_options"]["include_usage"] is True
     assert all(path[0] == "stream_options" for path in differences(body, received.body))

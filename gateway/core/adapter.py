@@ -134,6 +134,11 @@ class ResponseAdapter:
     terminator: ClassVar[bytes] = b""
     """A payload that ends the stream and is not JSON, such as ``[DONE]``."""
 
+    call_keys: ClassVar[frozenset[str]] = frozenset()
+    """The members, in lower case, through which a client reaches a call: a gate takes no other spelling."""
+    repeats: ClassVar[bool] = False
+    """A frame that differs from a piece of text only in that text is one more piece, and changes nothing else."""
+
     def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
         self.request = request
         self.streamed = streamed

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from gateway.core.adapter import Payload, ResponseAdapter
 from gateway.core.errors import GatewayError, NotEvaluated
 from gateway.core.frames import Frame, Framer, Shape
-from gateway.core.strict import call_shapes, tree
+from gateway.core.repeats import Repeats
+from gateway.core.strict import call_names, tree
 from gateway.core.view import Completion, End, Event, StreamError, TextDelta, ToolCallDelta, Unknown
 
 
@@ -31,6 +32,7 @@ class Relay:
         "_held_size",
         "_hold_limit",
         "_reading",
+        "_repeats",
         "_sent",
         "_sifting",
         "_unjudgeable",
@@ -69,6 +71,7 @@ class Relay:
         self._failed = False
         self._unjudgeable = False
         self._reading = True
+        self._repeats = Repeats() if adapter.repeats else None
         self._sent = False
 
     @property
@@ -115,6 +118,10 @@ class Relay:
         if not self._reading:
             return chunk
         framer = self._framer
+        repeats = self._repeats
+        if repeats is not None and not framer.pending and (text := repeats.text(chunk)):
+            self._completion.add_text(text)
+            return chunk
         if self._gate:
             return self._gated(framer.feed(chunk), chunk)
         if self._sifting:
@@ -181,12 +188,26 @@ class Relay:
         parts.append(framer.end(first=not self._sent))
         return b"".join(parts)
 
+    def _repeated(self, frame: Frame) -> bool:
+        """Take a frame that is known to be one more piece of text; return whether it was."""
+        if self._repeats is None or not (text := self._repeats.text(frame.raw)):
+            return False
+        self._completion.add_text(text)
+        return True
+
     def _observe(self, frame: Frame) -> tuple[Event, ...]:
+        if self._repeated(frame):
+            return ()
         try:
             events = tuple(self.adapter.events(frame))
         except Exception:  # noqa: BLE001  # whatever an adapter can't read, a stream that is only observed goes on
             self.unreadable += 1
             return ()
+        if len(events) == 1 and type(events[0]) is TextDelta:
+            self._add_text(frame, events[0].text)
+            return events
+        if self._repeats is not None:
+            self._repeats.forget()
         for event in events:
             self._completion.apply(event)
             kind = type(event)
@@ -197,6 +218,12 @@ class Relay:
             elif kind is Unknown:
                 self._count(event.name)  # type: ignore[union-attr]  # `type() is` does not narrow, and isinstance costs more per event
         return events
+
+    def _add_text(self, frame: Frame, text: str) -> None:
+        """Take a frame that was a piece of text and nothing else."""
+        self._completion.add_text(text)
+        if self._repeats is not None:
+            self._repeats.learn(frame, text)
 
     def _count(self, name: str) -> None:
         self.unknown[name] = self.unknown.get(name, 0) + 1
@@ -268,9 +295,11 @@ class Relay:
         data = frame.data
         if not data:
             return self._judge_empty(frame)
+        if self._repeated(frame):
+            return True
         adapter = self.adapter
         try:
-            shapes = 0 if data == adapter.terminator else call_shapes(*tree(data))
+            names = [] if data == adapter.terminator else call_names(*tree(data), adapter.call_keys)
             events = tuple(adapter.events(frame))
         except Exception:  # noqa: BLE001  # whatever goes wrong while reading, a gate fails closed
             self._refuse_to_read()
@@ -283,10 +312,12 @@ class Relay:
                 frame.shape = Shape.IRREGULAR
             if frame.shape is Shape.IRREGULAR and frame.event != "error":
                 frame.event = adapter.event_name
-        if len(events) == 1 and type(events[0]) is TextDelta and not (shapes or self._held or self._failed):
-            self._completion.apply(events[0])
+        if len(events) == 1 and type(events[0]) is TextDelta and not (names or self._held or self._failed):
+            self._add_text(frame, events[0].text)
             return not (adapter.hiding and adapter.hides(frame))
-        holds = self._apply(events, shapes)
+        if self._repeats is not None:
+            self._repeats.forget()
+        holds = self._apply(events, names)
         if self._failed:
             return self._judge_failed(events, holds)
         if adapter.hiding and adapter.hides(frame):
@@ -318,17 +349,21 @@ class Relay:
             return False
         return True
 
-    def _apply(self, events: tuple[Event, ...], shapes: int) -> bool:
+    def _apply(self, events: tuple[Event, ...], names: list[str]) -> bool:
         """Apply a gated frame's events; return whether it must be held.
 
-        ``shapes``: how many objects in it look like a tool call, whether or not the adapter knows them.
+        ``names``: those of the objects in it that look like a tool call, whether or not the adapter knows them.
         """
         holds = False
         for event in events:
             self._completion.apply(event)
             kind = type(event)
             if isinstance(event, ToolCallDelta):
-                shapes -= 1
+                # Each piece accounts for one such object of its own call, and for none that stands beside it.
+                for name in names:
+                    if self._completion.is_name(event.index, name):
+                        names.remove(name)
+                        break
                 holds = holds or not event.server_executed
             elif isinstance(event, Unknown):
                 self._count(event.name)
@@ -338,7 +373,7 @@ class Relay:
                 self._failed = True
             elif kind is End:
                 self.done = True
-        if shapes > 0:
+        if names:
             self._count("tool call")
             self._unjudgeable = holds = True
         return holds

@@ -8,6 +8,8 @@ asked for without looking inside strings, and says little about some faults. A g
 import json  # noqa: TID251  # the only parser at hand that shows duplicate keys
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
 import msgspec
@@ -51,9 +53,13 @@ def tree(data: bytes) -> tuple[Any, bytes]:
     return value, canonical
 
 
-def call_shapes(value: Any, canonical: bytes) -> int:
-    """Count the objects that look like a tool call: a name beside arguments, in any letter case."""
-    return _count_calls(value) if b'"name":' in canonical.lower() else 0
+def call_names(value: Any, canonical: bytes, keys: AbstractSet[str] = frozenset()) -> list[str]:
+    """Return the names of objects that look like a tool call: a name beside arguments, in any letter case.
+
+    ``keys``: the lower-case members through which a client reaches a call. One that is spelt otherwise counts as
+    a call without a name, since some clients ignore the case.
+    """
+    return list(_call_names(value, keys)) if b'"name":' in canonical.lower() else []
 
 
 def duplicate_member(data: bytes) -> str | None:
@@ -88,19 +94,25 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 _ARGUMENTS = frozenset({"arguments", "input", "args"})
 
 
-def _count_calls(value: Any) -> int:
+def _call_names(value: Any, keys: AbstractSet[str]) -> Iterator[str]:
+    children: Iterable[Any] = ()
     if isinstance(value, dict):
-        lower = {key.lower() for key in value}
-        named = "name" in lower and any(isinstance(value[key], str) for key in value if key.lower() == "name")
-        if named and not _ARGUMENTS.isdisjoint(lower):
+        children = value.values()
+        if any(key not in keys and key.lower() in keys for key in value):
+            yield ""
+        names = [
+            child
+            for key, child in value.items()
+            if key.lower() == "name" and isinstance(child, str) and child
+        ]
+        if names and not _ARGUMENTS.isdisjoint(map(str.lower, value)):
+            yield from names
             # What the arguments of a call look like is the tool's own business.
-            return 1 + sum(
-                _count_calls(child) for key, child in value.items() if key.lower() not in _ARGUMENTS
-            )
-        return sum(map(_count_calls, value.values()))
-    if isinstance(value, list):
-        return sum(map(_count_calls, value))
-    return 0
+            children = [child for key, child in value.items() if key.lower() not in _ARGUMENTS]
+    elif isinstance(value, list):
+        children = value
+    for child in children:
+        yield from _call_names(child, keys)
 
 
 def load(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
@@ -108,8 +120,6 @@ def load(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     try:
         if not body.isascii():
             body.decode()
-        if (b"\\ud" in body or b"\\uD" in body) and (where := lone_surrogate(body)) is not None:
-            raise BadRequest(f"The request body has a lone surrogate escape at byte {where}: {_HALF}")
         return decoder.decode(body)
     except UnicodeDecodeError as error:
         raise BadRequest(f"The request body is not UTF-8: invalid byte at {error.start}.") from None
@@ -135,6 +145,8 @@ def _explain(body: bytes, error: msgspec.DecodeError) -> str:
         return "The request body is empty; send a JSON object."
     if body.startswith(b"\xef\xbb\xbf"):
         return "The request body begins with a byte order mark; send plain UTF-8 JSON."
+    if (where := lone_surrogate(body)) is not None:
+        return f"The request body has a lone surrogate escape at byte {where}: {_HALF}"
     reason = str(error)
     if isinstance(error, msgspec.ValidationError):
         what, _, path = reason.partition(" - at `")

@@ -222,6 +222,11 @@ class Completion:
         """The calls so far, in the order in which they began."""
         return tuple(partial.call() for partial in self._calls.values())
 
+    def is_name(self, index: int, name: str) -> bool:
+        """Whether a client may read this name for the call with this index."""
+        names = self._calls[index].names
+        return name in names or name == "".join(names)
+
     @property
     def begun(self) -> bool:
         """Whether the model has said anything yet."""
@@ -231,10 +236,7 @@ class Completion:
         """Add one event."""
         kind = type(event)
         if kind is TextDelta:
-            text: str = event.text  # type: ignore[union-attr]  # `type() is` does not narrow; isinstance costs twice as much per event
-            self._room -= len(text)
-            if self._room >= 0:
-                self._text.write(text)
+            self.add_text(event.text)  # type: ignore[union-attr]  # `type() is` does not narrow; isinstance costs twice as much per event
         elif isinstance(event, ReasoningDelta):
             self._add_reasoning(event.text)
         elif isinstance(event, ToolCallDelta):
@@ -248,6 +250,12 @@ class Completion:
             self.model = self.model or event.model
         elif isinstance(event, StreamError):
             self.error = event
+
+    def add_text(self, text: str) -> None:
+        """Add a piece of text."""
+        self._room -= len(text)
+        if self._room >= 0:
+            self._text.write(text)
 
     def _add_reasoning(self, text: str) -> None:
         if self._reasoning is None:

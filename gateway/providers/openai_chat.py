@@ -101,6 +101,10 @@ class ChatResponse(ResponseAdapter):
     """A chat completion."""
 
     terminator = _DONE
+    repeats = True
+    call_keys = frozenset(
+        {"choices", "delta", "message", "tool_calls", "function_call", "function", "custom", "name"}
+    )
 
     def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
         super().__init__(request, streamed=streamed)

@@ -8,15 +8,30 @@ from gateway.core.errors import BadRequest, NotFound, Unauthorized
 from gateway.core.interaction import Credential, Interaction, Principal
 from gateway.core.stage import Stage
 
-_CARRIERS = ("Authorization", "x-api-key", "api-key", "x-goog-api-key")
+_CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 """Every header in which a vendor's client sends its key."""
-_LABELS = (
-    ("external_agent", ("X-Gateway-Agent-Id", "X-Archestra-Agent-Id")),
-    ("user", ("X-Gateway-User-Id", "X-Archestra-User-Id")),
-    ("run", ("X-Gateway-Run-Id", "X-Archestra-Run-Id")),
-)
-_SESSIONS = ("X-Gateway-Session-Id", "X-Archestra-Session-Id")
+_LABELS = {"agent-id": "external_agent", "user-id": "user", "run-id": "run", "session-id": "session"}
+_PREFIXES = ("x-gateway-", "x-archestra-")
+_CREDENTIAL = "credential"
 _LABEL_LENGTH = 256
+_CACHE_SIZE = 1024
+
+
+class _Meanings(dict[str, str]):
+    """What a header means here, by its name as it is spelt: a credential, a label, or nothing."""
+
+    def __missing__(self, name: str) -> str:
+        lower = name.lower()
+        meaning = _CREDENTIAL if lower in _CREDENTIALS else ""
+        for prefix in _PREFIXES:
+            if lower.startswith(prefix):
+                meaning = _LABELS.get(lower.removeprefix(prefix), "")
+        if len(self) < _CACHE_SIZE:
+            self[name] = meaning
+        return meaning
+
+
+_meanings = _Meanings()
 
 
 class Auth(Stage):
@@ -37,12 +52,14 @@ class Auth(Stage):
     async def on_headers(self, i: Interaction) -> None:
         """Set ``principal``, ``credential`` and the labels; raise for a caller who may not pass."""
         i.principal = self._principal(i)
-        for name, headers in _LABELS:
-            if label := _first(i.headers, headers):
-                setattr(i, name, label)
-        if session := _first(i.headers, _SESSIONS):
-            i.session = (session, "header")
-        credential = _presented(i)
+        presented: list[tuple[str, str]] = []
+        for name, value in i.headers.items():
+            if meaning := _meanings[name]:
+                if meaning is _CREDENTIAL:
+                    presented.append((name, value))
+                else:
+                    _label(i, meaning, name, value)
+        credential = _credential(presented, i.query)
         if self._mode == "required":
             # Virtual keys alone pass, and none of them is known.
             raise Unauthorized("This gateway accepts only its own virtual keys; this key is not one of them.")
@@ -63,30 +80,27 @@ class Auth(Stage):
         return principal
 
 
-def _first(headers: Mapping[str, str], names: tuple[str, ...]) -> str:
-    for name in names:
-        if value := headers.get(name):
-            return value[:_LABEL_LENGTH]
-    return ""
+def _label(i: Interaction, meaning: str, name: str, value: str) -> None:
+    """Note one of the client's labels; ours counts before its alias."""
+    if getattr(i, meaning) and not name.lower().startswith(_PREFIXES[0]):
+        return
+    value = value[:_LABEL_LENGTH]
+    if meaning == "session":
+        i.session = (value, "header")
+    else:
+        setattr(i, meaning, value)
 
 
-def _presented(i: Interaction) -> Credential | None:
+def _credential(presented: list[tuple[str, str]], query: str) -> Credential | None:
     """Return the client's own credential, in the very headers in which it came."""
-    found: list[tuple[str, str]] = []
     keys = set()
-    for name in _CARRIERS:
-        if name not in i.headers:
-            continue
-        # A mapping of headers holds a repeated one several times.
-        values = getattr(i.headers, "getall", None)
-        for value in values(name) if values else (i.headers[name],):
-            if not value.isascii():
-                raise BadRequest(f"The {name} header is not ASCII.")
-            found.append((name, value))
-            keys.add(value.removeprefix("Bearer ").strip())
-    if "key=" in i.query:
-        keys.update(value for name, value in parse_qsl(i.query) if name == "key")
+    for name, value in presented:
+        if not value.isascii():
+            raise BadRequest(f"The {name} header is not ASCII.")
+        keys.add(value.removeprefix("Bearer ").strip())
+    if "key=" in query:
+        keys.update(value for name, value in parse_qsl(query) if name == "key")
     if len(keys) > 1:
         raise BadRequest("The request carries two different credentials; send one.")
     # A key in the query goes upstream with the query.
-    return Credential(headers=tuple(found)) if keys else None
+    return Credential(headers=tuple(presented)) if keys else None

@@ -21,9 +21,11 @@ def url(gateway: Gateway, provider: str, door: Door = "prefix", agent: str = "")
     return f"http://127.0.0.1:{gateway.port}{path}" + (f"/@{agent}" if agent else "")
 
 
-def openai_client(gateway: Gateway, door: Door = "prefix", agent: str = "", **options: Any) -> openai.OpenAI:
+def openai_client(
+    gateway: Gateway, door: Door = "prefix", agent: str = "", provider: str = "openai", **options: Any
+) -> openai.OpenAI:
     options = {"api_key": "sk-test", "max_retries": 0} | options
-    return openai.OpenAI(base_url=url(gateway, "openai", door, agent), **options)
+    return openai.OpenAI(base_url=url(gateway, provider, door, agent), **options)
 
 
 def async_openai_client(gateway: Gateway, door: Door = "prefix", **options: Any) -> openai.AsyncOpenAI:

@@ -150,3 +150,13 @@ async def test_async_models_and_embeddings(demo):
     async with async_openai_client(demo) as client:
         assert "demo-text" in [model.id async for model in client.models.list()]
         assert (await client.embeddings.create(model="text-embedding-3-small", input="one")).data[0].embedding
+
+
+@pytest.mark.parametrize("provider", ["groq", "mistral", "deepseek", "openrouter", "zhipu", "vllm"])
+def test_compatible_providers(demo, provider):
+    """The same client, a row of the table behind it."""
+    with openai_client(demo, provider=provider) as client:
+        answer = client.chat.completions.create(model="demo-tool", messages=ask("Hi"), tools=[WEATHER])
+        assert answer.choices[0].message.tool_calls[0].function.name == "get_weather"
+        with client.chat.completions.stream(model="demo-text", messages=ask("Hi there")) as events:
+            assert "Hi there" in events.get_final_completion().choices[0].message.content

@@ -64,9 +64,14 @@ def test_text():
 @pytest.mark.parametrize(
     ("error", "headers"),
     [
-        (NotEvaluated(""), {}),
+        (InternalError(""), {}),
         (RateLimited("", retry_after=0), {"Retry-After": "0"}),
-        (NotEvaluated("", retry_after=7, may_have_run=True), {"Retry-After": "7", "x-should-retry": "false"}),
+        (
+            InternalError("", retry_after=7, may_have_run=True),
+            {"Retry-After": "7", "x-should-retry": "false"},
+        ),
+        # The upstream has answered, so the request has run.
+        (NotEvaluated(""), {"x-should-retry": "false"}),
     ],
 )
 def test_headers(error, headers):

@@ -55,9 +55,11 @@ class Fake(ResponseAdapter):
                 case "t":
                     yield TextDelta(content)
                 case "c":
-                    yield ToolCallDelta(
-                        content.get("i", 0), "", content.get("name", ""), content.get("arguments", "")
+                    arguments = content.get("arguments", "")
+                    written = (
+                        arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
                     )
+                    yield ToolCallDelta(content.get("i", 0), "", content.get("name", ""), written)
                 case "s":
                     yield ToolCallDelta(9, "", content["name"], content["arguments"], server_executed=True)
                 case "u":
@@ -344,6 +346,15 @@ GATING = {
         == done complete at_boundary gated
         """,
     ),
+    "arguments in pieces": (
+        {},
+        """
+        >> data: {"c":{"name":"f","arguments":"{"}}⏎⏎data: {"c":{"arguments":"}"}}⏎⏎data: [DONE]⏎⏎
+        release
+        << data: {"c":{"name":"f","arguments":"{"}}⏎⏎data: {"c":{"arguments":"}"}}⏎⏎data: [DONE]⏎⏎
+        == done complete at_boundary gated
+        """,
+    ),
     "a call in the first event": (
         {"framer": "array"},
         """
@@ -435,6 +446,10 @@ GATING = {
         == held failure gated ?x ?tool call
         """,
     ),
+    "a call in a place that the adapter does not read": (
+        {},
+        '>> data: {"c":{"i":1,"x":{"name":"g","args":{}}}}⏎⏎\n== held gated ?tool call',
+    ),
     "more calls than the adapter saw": (
         {},
         """
@@ -519,6 +534,24 @@ def test_sifting(options, script):
 @pytest.mark.parametrize(("options", "script"), GATING.values(), ids=GATING)
 def test_gating(options, script):
     play(script, **options)
+
+
+@pytest.mark.parametrize(
+    ("terminates", "answer", "over"),
+    [
+        (True, b'data: {"f":"stop"}\n\n', False),
+        (False, b'data: {"f":"stop"}\n\n', True),
+        (False, b'data: {"t":"a"}\n\n', False),
+        (True, b"data: [DONE]\n\n", True),
+        (True, b'data: {"e":"x"}\n\n', True),
+    ],
+)
+def test_over(monkeypatch, terminates, answer, over):
+    monkeypatch.setattr(Fake, "terminates", terminates)
+    relay, _ = make()
+    assert not relay.over
+    relay.feed(answer)
+    assert relay.over is over
 
 
 def test_observing_returns_the_same_object():

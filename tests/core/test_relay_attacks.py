@@ -44,6 +44,28 @@ def test_what_can_not_be_read_without_doubt_does_not_leave(doubtful):
         assert relay.unreadable == 1
 
 
+# Objects that look like a call, beside one that is judged: a client may read them in another letter case.
+@pytest.mark.parametrize(
+    ("event", "explained"),
+    [
+        (b'{"c":{"name":"good","arguments":"","x":{"name":"","arguments":"{}"}}}', True),
+        (b'{"c":{"arguments":"}","x":{"name":"good","arguments":"{}"}}}', True),
+        (b'{"c":{"name":"good","arguments":{"name":"evil","arguments":"{}"}}}', True),
+        (b'{"c":{"arguments":"}","x":{"name":"evil","arguments":"{}"}}}', False),
+        (b'{"c":{"i":1,"x":{"name":"evil","arguments":"{}"}}}', False),
+        (b'{"c":{"name":"good","x":[{"NAME":"evil","Input":{}}]}}', False),
+        (b'{"c":{"name":"good","arguments":"","Name":"evil"}}', False),
+        (b'{"c":{"name":"good","arguments":"","x":{"name":"good","arguments":"{}"}}}', False),
+        (b'{"s":{"name":"search","arguments":"","x":{"name":"evil","args":"{}"}}}', False),
+    ],
+)
+def test_a_call_beside_a_call_is_not_judged_as_that_one(event, explained):
+    relay, _ = make()
+    relay.feed(b'data: {"c":{"name":"good","arguments":"{"}}\n\n')
+    assert relay.feed(b"data: " + event + b"\n\ndata: [DONE]\n\n") == b""
+    assert (relay.failure is None) is explained
+
+
 # Pieces that an attacker may put together; the gate must agree with a client that reads everything it can.
 pieces = st.lists(
     st.sampled_from(

@@ -11,7 +11,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.strict import (
     UNREADABLE,
     Ambiguous,
-    call_shapes,
+    call_names,
     duplicate_member,
     load,
     lone_surrogate,
@@ -154,29 +154,31 @@ def test_duplicate_member(document, key):
 
 
 @pytest.mark.parametrize(
-    ("document", "count"),
+    ("document", "names"),
     [
-        (b'{"name": "f"}', 0),
-        (b'{"arguments": "{}"}', 0),
-        (b'{"name": "f"}, {"arguments": 1}'.join((b"[", b"]")), 0),
-        (b'{"name": "f", "arguments": "{}"}', 1),
-        (b'{"name": "f", "input": {}}', 1),
-        (b'{"name": "f", "args": null}', 1),
-        (b'{"Name": "f", "ARGUMENTS": "{}"}', 1),
-        (b'{"n\\u0061me": "f", "\\u0061rgs": {}}', 1),
+        (b'{"name": "f"}', ""),
+        (b'{"arguments": "{}"}', ""),
+        (b'{"name": "f"}, {"arguments": 1}'.join((b"[", b"]")), ""),
+        (b'{"name": "f", "arguments": "{}"}', "f"),
+        (b'{"name": "f", "input": {}}', "f"),
+        (b'{"name": "f", "args": null}', "f"),
+        (b'{"Name": "f", "ARGUMENTS": "{}"}', "f"),
+        (b'{"n\\u0061me": "f", "\\u0061rgs": {}}', "f"),
         # What arguments look like is the tool's own business.
-        (b'[{"a": [{"name": "f", "args": {"name": "g", "input": [{"name": "h", "args": 1}]}}]}, 1]', 1),
+        (b'[{"a": [{"name": "f", "args": {"name": "g", "input": [{"name": "h", "args": 1}]}}]}, 1]', "f"),
         (
             b'[{"name": "f", "args": {}, "x": {"name": "g", "input": 1}}, {"y": [{"name": "h", "args": 1}]}]',
-            3,
+            "fgh",
         ),
-        (b'{"name": 5, "args": {}}', 0),
-        (b'{"Name": "f", "name": null, "args": {}}', 1),
-        (b'{"text": "{\\"name\\": \\"f\\", \\"arguments\\": 1}"}', 0),
+        (b'{"name": 5, "args": {}}', ""),
+        (b'{"name": "", "args": {}}', ""),
+        (b'{"name": "f", "NAME": "g", "args": {}}', "fg"),
+        (b'{"Name": "f", "name": null, "args": {}}', "f"),
+        (b'{"text": "{\\"name\\": \\"f\\", \\"arguments\\": 1}"}', ""),
     ],
 )
-def test_call_shapes(document, count):
-    assert call_shapes(*tree(document)) == count
+def test_call_names(document, names):
+    assert "".join(call_names(*tree(document))) == names
 
 
 class Body(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.core import view
 from gateway.core.errors import ErrorKind
 from gateway.core.view import (
     END,
@@ -100,6 +101,23 @@ def test_not_begun(event):
 )
 def test_tool_calls(deltas, calls):
     assert fold(*deltas).tool_calls == tuple(calls)
+
+
+def test_is_name():
+    completion = fold(ToolCallDelta(0, "c1", "sh"), ToolCallDelta(0, "", "ell"), ToolCallDelta(1))
+    assert [name for name in ("", "s", "sh", "ell", "shell") if completion.is_name(0, name)] == [
+        "sh",
+        "ell",
+        "shell",
+    ]
+    assert completion.is_name(1, "")
+    assert not completion.is_name(1, "shell")
+
+
+def test_what_is_kept_is_bounded(monkeypatch):
+    monkeypatch.setattr(view, "TEXT_LIMIT", 5)
+    completion = fold(TextDelta("abc"), ReasoningDelta("de"), TextDelta("f"), ReasoningDelta("g"))
+    assert (completion.text, completion.reasoning, completion.begun) == ("abc", "de", True)
 
 
 @pytest.mark.parametrize(
