@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None, *, stages: Sequence[Stage] = ()) -> 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="llm-gateway", description="An HTTP reverse proxy for LLM APIs.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="{serve,demo,check}")
     for name, run, text in (
         ("serve", _serve, "run the gateway"),
         ("demo", _demo, "run it with a fake provider behind it: no key, no network"),
@@ -83,9 +83,11 @@ async def _serving(loaded: Settings, stages: Sequence[Stage]) -> None:
     providers, secrets = app.load_providers(loaded, os.environ)
     app.warn_of_unknown_variables(providers)
     gateway = app.Gateway(loaded, providers, secrets, stages)
+    stop, hurry = _signals()
     await gateway.start()
     banner.show(gateway)
-    await _until_stopped(gateway)
+    await stop.wait()
+    await gateway.stop(hurry)
 
 
 async def _demonstrating(loaded: Settings, stages: Sequence[Stage]) -> None:
@@ -96,15 +98,16 @@ async def _demonstrating(loaded: Settings, stages: Sequence[Stage]) -> None:
     fake = await demo.start()
     providers = providers.changed({name: Overrides(base_url=f"{fake.url}/{name}") for name in providers})
     gateway = app.Gateway(loaded, providers, {}, stages)
+    stop, hurry = _signals()
     await gateway.start()
     print(demo.examples(gateway.url, gateway.console_url), file=sys.stderr, flush=True)
-    try:
-        await _until_stopped(gateway)
-    finally:
-        await fake.stop()
+    await stop.wait()
+    await gateway.stop(hurry)
+    await fake.stop()
 
 
-async def _until_stopped(gateway: app.Gateway) -> None:
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Return what the first signal to end sets, and what a second one sets."""
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
@@ -113,8 +116,7 @@ async def _until_stopped(gateway: app.Gateway) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    await stop.wait()
-    await gateway.stop(hurry)
+    return stop, hurry
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an HTTP request must be before anyone looks at what it says: its target, host, framing and headers.
+"""What an HTTP request must be before anyone looks at what it says: its target, host and framing.
 
 aiohttp's parser refuses most malformed requests by itself; this refuses what it lets through and what another
 parser, or a provider's, could read in another way.
@@ -6,6 +6,7 @@ parser, or a provider's, could read in another way.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from aiohttp import HttpVersion11, web
@@ -15,7 +16,6 @@ from gateway.settings import is_loopback
 
 _CACHE_SIZE = 1024
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_@:~-][A-Za-z0-9_.@:~-]*)+/?")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?)(?::([0-9]{1,5}))?")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -28,47 +28,31 @@ class Admission:
         self._loopback = is_loopback(bind)
         self._allowed = frozenset(host.lower() for host in allowed_hosts)
         self._hosts: dict[str, bool] = {}
-        self._names: set[str] = set()
 
-    def check(self, request: web.BaseRequest) -> str:
-        """Return the path, still encoded, of a request that may be looked at; raise ``BadRequest`` else."""
+    def check(self, request: web.BaseRequest, path: str, read: Mapping[str, str]) -> None:
+        """Raise ``BadRequest`` for a request that must not be looked at.
+
+        ``path``: still encoded, without the query; ``read``: the headers that the gateway itself reads.
+        """
         if request.method not in _METHODS:
             raise BadRequest(f"The method {request.method[:16]} is not served here.")
-        headers = request.headers
-        names = self._names
-        for name in headers:
-            if name not in names:
-                self._check_name(name)
-        if "Upgrade" in headers:
-            self._check_upgrade(headers["Upgrade"])
-        if "Transfer-Encoding" in headers and (
-            headers["Transfer-Encoding"].lower() != "chunked" or request.version < HttpVersion11
+        if "upgrade" in read:
+            self._check_upgrade(read["upgrade"])
+        if "transfer-encoding" in read and (
+            read["transfer-encoding"].lower() != "chunked" or request.version < HttpVersion11
         ):
             raise BadRequest("The only transfer encoding served is chunked, on HTTP/1.1.")
-        self._check_host(headers.get("Host", ""))
-        return check_path(request.raw_path.partition("?")[0])
-
-    def _check_name(self, name: str) -> None:
-        if not _HEADER_NAME.fullmatch(name):
-            raise BadRequest("A header's name has a character other than letters, digits and hyphens.")
-        if len(self._names) < _CACHE_SIZE:
-            self._names.add(name)
+        host = read.get("host", "")
+        if not (self._hosts.get(host) or self._good_host(host)):
+            raise BadRequest(
+                "The Host header is not one that this gateway serves; an operator adds it to allowed_hosts."
+            )
+        check_path(path)
 
     def _check_upgrade(self, protocol: str) -> None:
         if protocol.lower() == "websocket":
             raise UpgradeRequired("WebSockets are not served here; use HTTPS requests.")
         raise BadRequest("No protocol upgrade is served here.")
-
-    def _check_host(self, host: str) -> None:
-        good = self._hosts.get(host)
-        if good is None:
-            good = self._good_host(host)
-            if len(self._hosts) < _CACHE_SIZE:
-                self._hosts[host] = good
-        if not good:
-            raise BadRequest(
-                "The Host header is not one that this gateway serves; an operator adds it to allowed_hosts."
-            )
 
     def _good_host(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
@@ -76,14 +60,18 @@ class Admission:
             return False
         name = match[1].lower().removesuffix(".")
         if self._allowed:
-            return host.lower() in self._allowed or name in self._allowed
-        return is_loopback(name) if self._loopback else True
+            good = host.lower() in self._allowed or name in self._allowed
+        else:
+            good = is_loopback(name) or not self._loopback
+        if good and len(self._hosts) < _CACHE_SIZE:
+            self._hosts[host] = True
+        return good
 
 
-def check_path(path: str) -> str:
-    """Return a raw path that means the same to every server, or raise ``BadRequest``."""
+def check_path(path: str) -> None:
+    """Raise ``BadRequest`` for a raw path that two servers may read in different ways."""
     if _PLAIN_PATH.fullmatch(path):
-        return path
+        return
     if not path.startswith("/"):
         raise BadRequest("The request target must be a path.")
     decoded = unquote_to_bytes(path)
@@ -110,4 +98,3 @@ def check_path(path: str) -> str:
         unicodedata.normalize("NFKC", part).strip() in (".", "..", "...") for part in text.split("/")
     ) or text.endswith("/."):
         raise BadRequest("The path has a dot segment.")
-    return path

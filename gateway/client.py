@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from time import monotonic
 
-from aiohttp import StreamReader, web
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp import HttpVersion11, StreamReader, web
+from multidict import CIMultiDict
 
 from gateway.core.errors import BadRequest, BodyTimeout, GatewayError, TooLarge
 from gateway.headers import Headers
 
-_SERVER = ("Server", "llm-gateway")
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _BODY_TIME = 60.0
 _SLOW_AFTER = 10.0
 _SLOWEST = 1024
@@ -18,42 +19,70 @@ _SLOWEST = 1024
 
 
 class _Answer(web.StreamResponse):
-    """A response whose status and headers leave together with its first bytes."""
+    """What aiohttp's protocol gets back: an answer that is written already.
 
-    _send_headers_immediately = False  # aiohttp's own switch for its whole responses
+    aiohttp's own response adds headers that nobody sent, and costs as much as all that the gateway does to them.
+    """
+
+    def __init__(self, alive: bool) -> None:  # noqa: FBT001  # aiohttp's own attribute is a property of this name
+        self._alive = alive
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may serve another request."""
+        return self._alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Do nothing: the head has left."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: so has the end."""
 
 
 class Client:
     """Writes one answer; nothing is sent before ``start``."""
 
-    __slots__ = ("_request", "begun", "response", "sent", "writer")
+    __slots__ = ("_bodiless", "_request", "begun", "response", "sent", "writer")
 
     def __init__(self, request: web.BaseRequest) -> None:
         self._request = request
-        self.writer: AbstractStreamWriter
-        """Set by ``start``; ``write`` goes through it, and so does the loop that relays every event."""
-        self.response: web.StreamResponse = _Answer()
+        self._bodiless = False
+        self.writer = request.writer
+        """Its ``write`` waits while the client does not read."""
+        self.response: web.StreamResponse = _NOTHING
         self.begun = False
-        """Status and headers have left, or leave with the first bytes."""
+        """Status and headers leave with the first bytes, or have left."""
         self.sent = 0
         """Bytes of the body that were written; not the same as received."""
 
     async def start(
         self, status: int, headers: Headers, length: int | None = None, *, close: bool = False
     ) -> None:
-        """Set the status and the headers.
+        """Set the status and the headers, framing excepted.
 
         ``length``: bytes of the body, if they are known; ``close``: the connection ends with this answer, never
         to be said of a stream, since some clients then take any end for its end.
         """
-        response = _Answer(status=status, headers=[*headers, _SERVER])
+        request = self._request
+        head = CIMultiDict(headers)
+        head["Server"] = "llm-gateway"
+        alive = request.keep_alive and not close
+        chunks = request.version >= HttpVersion11
+        self._bodiless = request.method == "HEAD" or status in (204, 304)
         if length is not None:
-            response.content_length = length
-        if close:
-            response.force_close()
-        self.response = response
+            head["Content-Length"] = str(length)
+        elif self._bodiless:
+            pass
+        elif chunks:
+            self.writer.enable_chunking()
+            head["Transfer-Encoding"] = "chunked"
+        else:
+            alive = False  # before HTTP/1.1 only the connection's end ends such a body
+        if alive != chunks:
+            head["Connection"] = "keep-alive" if alive else "close"
+        self.response = _Answer(alive)
         self.begun = True
-        self.writer = await response.prepare(self._request)  # type: ignore[assignment]  # None only for a response that has ended
+        await self.writer.write_headers(f"HTTP/1.{int(chunks)} {status} {_PHRASES.get(status, '')}", head)
 
     async def write(self, data: bytes) -> None:
         """Write bytes; waits while the client does not read."""
@@ -62,8 +91,10 @@ class Client:
 
     async def end(self, data: bytes = b"") -> None:
         """Write the last bytes."""
+        if self._bodiless:
+            data = b""
         self.sent += len(data)
-        await self.response.write_eof(data)
+        await self.writer.write_eof(data)
 
     async def respond(self, status: int, headers: Headers, body: bytes, *, close: bool = False) -> None:
         """Write a whole answer; ``close``: and let the connection end with it."""
@@ -76,29 +107,29 @@ class Client:
             transport.abort()
 
 
+_NOTHING = _Answer(alive=False)
+
+
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Read a whole body; raise for one that is too large, too slow or not what its encoding says."""
-    _check_length(request, limit)
+    _check_length(request, limit, "body_limit")
     content = request.content
-    if content.is_eof():
-        return _within(content.read_nowait(-1), limit)
-    return await _read_slowly(content, limit)
+    if not content.is_eof():
+        return await _read_slowly(content, limit)
+    body = content.read_nowait(-1)
+    if len(body) > limit:
+        raise _too_large(limit, "body_limit")
+    return body
 
 
-def _check_length(request: web.BaseRequest, limit: int) -> None:
+def _check_length(request: web.BaseRequest, limit: int, setting: str) -> None:
     length = request.content_length
     if length is not None and length > limit:
-        raise _too_large(limit)
+        raise _too_large(limit, setting)
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The request body is larger than {limit} bytes (body_limit).")
-
-
-def _within(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
+def _too_large(limit: int, setting: str) -> TooLarge:
+    return TooLarge(f"The request body is larger than {limit} bytes ({setting}).")
 
 
 async def _read_slowly(content: StreamReader, limit: int) -> bytes:
@@ -113,7 +144,7 @@ async def _read_slowly(content: StreamReader, limit: int) -> bytes:
                 parts.append(part)
                 size += len(part)
                 if size > limit:
-                    raise _too_large(limit)
+                    raise _too_large(limit, "body_limit")
                 elapsed = monotonic() - start
                 if elapsed > _SLOW_AFTER and size < (elapsed - _SLOW_AFTER) * _SLOWEST:
                     raise TimeoutError  # noqa: TRY301  # one place says what a slow body gets
@@ -128,7 +159,7 @@ class Upload:
     """A body that is passed on as it comes, up to a limit."""
 
     def __init__(self, request: web.BaseRequest, limit: int) -> None:
-        _check_length(request, limit)
+        _check_length(request, limit, "opaque_body_limit")
         self._content = request.content
         self._limit = limit
         self.size = 0
@@ -142,7 +173,7 @@ class Upload:
             while part := await self._content.readany():
                 self.size += len(part)
                 if self.size > self._limit:
-                    raise _too_large(self._limit)
+                    raise _too_large(self._limit, "opaque_body_limit")
                 yield part
         except GatewayError as error:
             self.error = error

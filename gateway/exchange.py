@@ -15,14 +15,21 @@ from aiohttp import web
 
 from gateway import upstream as io
 from gateway.client import Client, Upload, read_body
-from gateway.core.errors import ErrorKind, Forbidden, GatewayError, UpstreamError, UpstreamProtocol
+from gateway.core.errors import (
+    BadRequest,
+    ErrorKind,
+    Forbidden,
+    GatewayError,
+    UpstreamError,
+    UpstreamProtocol,
+)
 from gateway.core.frames import OpaqueFramer
 from gateway.core.framing import framer_for
 from gateway.core.interaction import Interaction
 from gateway.core.provider import UpstreamRequest
 from gateway.core.relay import Relay
 from gateway.core.stage import Pipeline
-from gateway.headers import Headers, client_headers, upstream_headers
+from gateway.headers import Headers, RequestHeaders, client_headers
 from gateway.recorder import Recorder
 from gateway.settings import Settings
 from gateway.watchdog import ClientStalled, Watch, Watchdog
@@ -33,6 +40,8 @@ _TURN = 256 << 10
 """Bytes relayed without a pause before other requests get a turn."""
 _REST = 0.05
 """Seconds to wait for the end of an answer whose terminator has come."""
+_DECODED = ("", "gzip", "deflate", "br", "zstd")
+"""Encodings of a request body that are undone before it is read."""
 _LAST_WORDS = 5.0
 """Seconds for writing an error to a client."""
 _JSON = "application/json"
@@ -57,6 +66,7 @@ class Exchange:
     __slots__ = (
         "_client",
         "_error_body",
+        "_headers",
         "_i",
         "_parts",
         "_received",
@@ -68,8 +78,14 @@ class Exchange:
         "_watch",
     )
 
-    def __init__(self, parts: Parts, i: Interaction, request: web.BaseRequest, client: Client) -> None:
+    def __init__(
+        self, parts: Parts, i: Interaction, request: web.BaseRequest, headers: RequestHeaders, client: Client
+    ) -> None:
+        i.presented = headers.credentials
+        i.ours = headers.ours
+        i.client = request.headers.get("User-Agent", "")
         self._parts = parts
+        self._headers = headers
         self._i = i
         self._request = request
         self._client = client
@@ -122,6 +138,10 @@ class Exchange:
             if self._request.body_exists:
                 self._upload = Upload(self._request, settings.opaque_body_limit)
         else:
+            if encoding := self._encoding():
+                raise BadRequest(
+                    f"The request body's encoding {encoding!r} is not one of {', '.join(_DECODED[1:])}."
+                )
             before = perf_counter()
             body = await read_body(self._request, settings.body_limit)
             self._waited = perf_counter() - before
@@ -145,30 +165,16 @@ class Exchange:
         watch = self._watch
         limits = self._parts.upstream.limits(i.provider.name)
         asked = i.request.ask_usage() if i.streamed else False
-        request = self._signed()
         if limits.total:
             watch.deadline = monotonic() + limits.total
         watch.expect("first_byte", limits.first_byte_streamed if i.streamed else limits.first_byte_whole)
-        self._sent = perf_counter()
-        i.attempts = 1
-        try:
-            response, i.attempts = await self._parts.upstream.send(
-                request.method,
-                request.url,
-                request.headers,
-                self._upload or request.body or None,
-                limits,
-            )
-        except UpstreamError as error:
-            i.attempts = error.attempts
-            # When the client's own body broke off, that is what failed.
-            raise (self._upload and self._upload.error) or error from None
+        response = await self._send(limits)
         try:
             relay = self._relay = self._relay_for(response, asked)
             tail = await self._pump(response, relay, limits.gap)
             tail += await self._verdict(relay)
             if not self._client.begun:
-                head = response.content_length if request.method == "HEAD" else len(tail)
+                head = response.content_length if self._request.method == "HEAD" else len(tail)
                 await self._begin(response, head)
             await self._client.end(tail)
             self._settle(response.status)
@@ -176,24 +182,45 @@ class Exchange:
         finally:
             response.close()
 
-    def _signed(self) -> UpstreamRequest:
-        """Return the request to send: headers built anew, with the one credential that goes upstream."""
+    async def _send(self, limits: io.Limits) -> aiohttp.ClientResponse:
+        """Send the request: headers built anew, with the one credential that goes upstream."""
         i = self._i
-        headers = upstream_headers(self._request.headers)
+        request = self._request
+        headers = self._headers.up
         url = i.provider.base_url + i.request.path(i.path)
         if i.query:
             url = f"{url}?{i.query}"
         if self._upload is not None:
-            length = self._request.content_length
-            if length is not None and "Content-Encoding" not in self._request.headers:
+            length = request.content_length
+            if encoding := self._encoding():
+                headers.append(("Content-Encoding", encoding))
+            if length is not None and (encoding or "content-encoding" not in self._headers.read):
                 headers.append(("Content-Length", str(length)))
+        body = i.request.encode()
         credential = i.credential
-        if credential is not None:
-            headers.extend(credential.headers)
-        request = UpstreamRequest(self._request.method, url, headers, i.request.encode())
         if credential is not None and credential.secret:
-            request = i.provider.sign(request, credential.secret)
-        return request
+            signed = i.provider.sign(
+                UpstreamRequest(request.method, url, headers, body), credential.secret
+            )
+            url, headers, body = signed.url, list(signed.headers), signed.body
+        elif credential is not None:
+            headers.extend(credential.headers)
+        self._sent = perf_counter()
+        i.attempts = 1
+        try:
+            response, i.attempts = await self._parts.upstream.send(
+                request.method, url, headers, self._upload or body or None, limits
+            )
+        except UpstreamError as error:
+            i.attempts = error.attempts
+            # When the client's own body broke off, that is what failed.
+            raise (self._upload and self._upload.error) or error from None
+        return response
+
+    def _encoding(self) -> str:
+        """Return the body's encoding if it is one that nobody has decoded on the way in."""
+        encoding = self._headers.read.get("content-encoding", "")
+        return "" if encoding.lower() in _DECODED else encoding
 
     def _relay_for(self, response: aiohttp.ClientResponse, asked: bool) -> Relay:  # noqa: FBT001  # read at one place
         """Decide once how this answer is relayed; raise for what can't be an answer."""
@@ -201,7 +228,8 @@ class Exchange:
         settings = self._parts.settings
         status = response.status
         content_type = response.headers.get("Content-Type", "")
-        if status < 200 or 300 <= status < 400 or status > 599:
+        redirects = 300 <= status < 400 and not (status == 304 and i.endpoint.opaque)
+        if status < 200 or redirects or status > 599:
             raise UpstreamProtocol(
                 f"The upstream answered with status {status}, which no client expects.", may_have_run=True
             )

@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+
 
 class Health:
     """The process's state, as orchestrators ask for it."""
@@ -10,11 +12,16 @@ class Health:
         self.ready = False
         """Set while requests are taken."""
 
-    def answer(self, path: str) -> web.Response | None:
-        """Answer a health path; None for any other."""
+    def answer(self, path: str) -> web.Response:
+        """Answer one of ``HEALTH_PATHS``."""
         if path == "/healthz":
-            return web.Response(body=b'{"status":"ok"}', content_type="application/json")
-        if path == "/readyz":
-            body = b'{"status":"ready"}' if self.ready else b'{"status":"not ready"}'
-            return web.Response(body=body, status=200 if self.ready else 503, content_type="application/json")
-        return None
+            return _response(200, b'{"status":"ok"}')
+        if self.ready:
+            return _response(200, b'{"status":"ready"}')
+        return _response(503, b'{"status":"not ready"}')
+
+
+def _response(status: int, body: bytes) -> web.Response:
+    return web.Response(
+        body=body, status=status, content_type="application/json", headers={"Server": "llm-gateway"}
+    )

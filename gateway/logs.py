@@ -64,19 +64,31 @@ class InteractionWriter:
         """Write one batch."""
         if self._silent:
             return
+        for record in records:
+            started = datetime.fromtimestamp(record["started_at"], UTC)
+            record |= {"event": "interaction", "level": "info", "timestamp": started, "started_at": started}
         if self._pretty:
-            lines = "\n".join(self._line(record) for record in records)
-            sys.stdout.write(lines + "\n")
+            sys.stdout.write("".join(map(self._line, records)))
         else:
-            data = b"".join(orjson.dumps(_stamped(r), option=orjson.OPT_APPEND_NEWLINE) for r in records)
-            sys.stdout.write(data.decode())
+            sys.stdout.write(b"".join(map(_json_line, records)).decode())
         sys.stdout.flush()
 
     def _line(self, record: dict[str, Any]) -> str:
-        shown = {key: value for key, value in _stamped(record).items() if value not in (None, "", 0)}
-        return str(self._render(None, "info", shown))
+        shown = {key: value for key, value in record.items() if value not in (None, "", 0)}
+        shown["timestamp"] = shown.pop("started_at").isoformat(timespec="milliseconds")
+        return f"{self._render(None, 'info', shown)}\n"
 
 
-def _stamped(record: dict[str, Any]) -> dict[str, Any]:
-    started = datetime.fromtimestamp(record["started_at"], UTC).isoformat().replace("+00:00", "Z")
-    return {"event": "interaction", "level": "info", "timestamp": started, **record, "started_at": started}
+def _json_line(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, option=_OPTIONS)
+    except TypeError:  # text that is not UTF-8: whatever a client sent must not cost the others their lines
+        readable = {key: _readable(value) for key, value in record.items()}
+        return orjson.dumps(readable, option=_OPTIONS, default=str)
+
+
+_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+
+
+def _readable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

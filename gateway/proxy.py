@@ -7,10 +7,11 @@ from aiohttp import web
 
 from gateway.admission import Admission
 from gateway.client import Client
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, NotFound
 from gateway.core.interaction import Interaction, new_id
 from gateway.exchange import Exchange, Parts
-from gateway.health import Health
+from gateway.headers import RequestHeaders
+from gateway.health import HEALTH_PATHS, Health
 from gateway.routing import Router
 
 _log = structlog.get_logger()
@@ -29,20 +30,18 @@ class Proxy:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request."""
         started = perf_counter()
+        raw_path = request.raw_path
+        path, _, query = raw_path.partition("?") if "?" in raw_path else (raw_path, "", "")
+        if path in HEALTH_PATHS:
+            return self._health.answer(path)
         client = Client(request)
-        raw_path, _, query = request.raw_path.partition("?")
-        if answer := self._health.answer(raw_path):
-            return answer
         try:
-            path = self._admission.check(request)
-        except GatewayError as error:
-            # Whoever frames requests like this may have another one hidden in it.
-            await self._reject(client, raw_path, error, close=True)
-            return client.response
-        try:
+            headers = RequestHeaders(request.headers)
+            self._admission.check(request, path, headers.read)
             route = self._router.route(request.method, path, request.headers, query)
         except GatewayError as error:
-            await self._reject(client, raw_path, error)
+            # Whoever frames a request in an odd way may have another one hidden in it: only a path is forgiven.
+            await self._reject(client, path, error, close=not isinstance(error, NotFound))
             return client.response
         now = time()
         i = Interaction(
@@ -55,13 +54,12 @@ class Proxy:
             started,
             now,
             route.agent,
-            request.headers.get("User-Agent", ""),
             self._gated,
         )
-        await Exchange(self._parts, i, request, client).run(route.match.params)
+        await Exchange(self._parts, i, request, headers, client).run(route.match.params)
         return client.response
 
-    async def _reject(self, client: Client, path: str, error: GatewayError, *, close: bool = False) -> None:
+    async def _reject(self, client: Client, path: str, error: GatewayError, *, close: bool) -> None:
         """Answer a request that reaches no provider."""
         _log.debug("rejected", status=error.status, reason=error.message)
         headers = [("Content-Type", "application/json"), *error.headers.items()]

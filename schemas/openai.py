@@ -10,6 +10,9 @@ import msgspec
 
 ABSENT = msgspec.Raw(b"")
 
+Odd = None | bool | int | float | str | list[Any]
+"""What may stand where an object belongs."""
+
 
 class Delta(msgspec.Struct, gc=False):
     """A piece of a message in a stream, or the whole message of a body."""
@@ -30,6 +33,43 @@ class Delta(msgspec.Struct, gc=False):
     """Groq: tools that it ran by itself."""
 
 
+class InputDetails(msgspec.Struct, gc=False):
+    """``prompt_tokens_details``."""
+
+    cached_tokens: Any = None
+    cache_write_tokens: Any = None
+
+
+class OutputDetails(msgspec.Struct, gc=False):
+    """``completion_tokens_details``."""
+
+    reasoning_tokens: Any = None
+
+
+class Usage(msgspec.Struct, gc=False):
+    """Numbers of tokens."""
+
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    total_tokens: Any = None
+    prompt_tokens_details: InputDetails | Odd = None
+    completion_tokens_details: OutputDetails | Odd = None
+    prompt_cache_hit_tokens: Any = None
+    """DeepSeek."""
+    num_cached_tokens: Any = None
+    """Mistral."""
+    cached_tokens: Any = None
+    """Moonshot."""
+    reasoning_tokens: Any = None
+    """Perplexity."""
+
+
+class Groq(msgspec.Struct, gc=False):
+    """``x_groq``: what Groq says beside the format that it is like."""
+
+    usage: Usage | Odd = None
+
+
 class Choice(msgspec.Struct, gc=False):
     """One of the alternatives."""
 
@@ -39,7 +79,7 @@ class Choice(msgspec.Struct, gc=False):
     text: Any = None
     """Legacy completions; Together repeats the delta's text in it."""
     finish_reason: Any = None
-    usage: Any = None
+    usage: Usage | Odd = None
     """Moonshot: on the frame that finishes."""
 
 
@@ -50,9 +90,9 @@ class Completion(msgspec.Struct, gc=False):
     id: Any = None
     model: Any = None
     created: Any = None
-    usage: Any = None
+    usage: Usage | Odd = None
     error: Any = None
-    x_groq: Any = None
+    x_groq: Groq | Odd = None
 
 
 class UsageFrame(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -150,7 +190,7 @@ class Embeddings(msgspec.Struct, gc=False):
     """An answer with embeddings; the vectors are skipped."""
 
     model: Any = None
-    usage: Any = None
+    usage: Usage | Odd = None
     error: Any = None
 
 

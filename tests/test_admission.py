@@ -2,7 +2,6 @@
 
 import pytest
 from aiohttp import HttpVersion10, HttpVersion11
-from multidict import CIMultiDict
 
 from gateway.admission import Admission, check_path
 from gateway.core.errors import BadRequest, UpgradeRequired
@@ -11,12 +10,14 @@ from gateway.core.errors import BadRequest, UpgradeRequired
 class Request:
     """As much of a request as admission looks at."""
 
-    def __init__(self, path="/v1/x", method="POST", version=HttpVersion11, **headers):
-        self.raw_path = path
+    def __init__(self, method="POST", version=HttpVersion11):
         self.method = method
         self.version = version
-        self.headers = CIMultiDict({"Host": "localhost:9000"})
-        self.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def admitted(admission, path="/v1/x", method="POST", version=HttpVersion11, **headers):
+    read = {"host": "localhost:9000", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    admission.check(Request(method, version), path, read)
 
 
 @pytest.fixture
@@ -25,47 +26,40 @@ def loopback():
 
 
 def test_an_ordinary_request_passes(loopback):
-    assert loopback.check(Request("/v1/x/y:z@1.2~-?a=%2f")) == "/v1/x/y:z@1.2~-"
-    assert loopback.check(Request(Transfer_Encoding="chunked")) == "/v1/x"
+    admitted(loopback, "/v1/x/y:z@1.2~-")
+    admitted(loopback, transfer_encoding="chunked")
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "OPTIONS", "get", "BREW"])
 def test_methods_that_are_not_served(loopback, method):
     with pytest.raises(BadRequest):
-        loopback.check(Request(method=method))
+        admitted(loopback, method=method)
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Transfer_Encoding": "gzip, chunked"}, {"Transfer_Encoding": "identity"}, {"Upgrade": "h2c"}]
+    "headers", [{"transfer_encoding": "gzip, chunked"}, {"transfer_encoding": "identity"}, {"upgrade": "h2c"}]
 )
 def test_framing_that_another_server_reads_otherwise(loopback, headers):
     with pytest.raises(BadRequest):
-        loopback.check(Request(**headers))
+        admitted(loopback, **headers)
 
 
 def test_chunks_on_http_1_0(loopback):
     with pytest.raises(BadRequest):
-        loopback.check(Request(version=HttpVersion10, Transfer_Encoding="chunked"))
+        admitted(loopback, version=HttpVersion10, transfer_encoding="chunked")
 
 
 def test_a_websocket_is_told_to_use_https(loopback):
     with pytest.raises(UpgradeRequired):
-        loopback.check(Request(method="GET", Upgrade="WebSocket"))
-
-
-def test_header_names_with_underscores(loopback):
-    request = Request()
-    request.headers["X_Key"] = "1"
-    for _ in range(2):  # a refusal is not remembered as a pass
-        with pytest.raises(BadRequest):
-            loopback.check(request)
+        admitted(loopback, method="GET", upgrade="WebSocket")
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:1", "127.0.0.1:9000", "127.9.9.9", "[::1]:9000", "localhost."]
 )
 def test_hosts_of_a_loopback_bind(loopback, host):
-    assert loopback.check(Request(Host=host))
+    for _ in range(2):  # the second time from memory
+        admitted(loopback, host=host)
 
 
 @pytest.mark.parametrize(
@@ -84,19 +78,19 @@ def test_hosts_of_a_loopback_bind(loopback, host):
 def test_other_hosts_on_a_loopback_bind(loopback, host):
     for _ in range(2):
         with pytest.raises(BadRequest, match="allowed_hosts"):
-            loopback.check(Request(Host=host))
+            admitted(loopback, host=host)
 
 
 def test_a_public_bind_takes_any_well_formed_host_unless_some_are_listed():
     anywhere = Admission("0.0.0.0")
-    assert anywhere.check(Request(Host="gateway.example:443"))
+    admitted(anywhere, host="gateway.example:443")
     with pytest.raises(BadRequest):
-        anywhere.check(Request(Host="a@b"))
+        admitted(anywhere, host="a@b")
     listed = Admission("0.0.0.0", ("gateway.example", "other.example:8443"))
-    assert listed.check(Request(Host="Gateway.Example:9000"))
-    assert listed.check(Request(Host="other.example:8443"))
+    admitted(listed, host="Gateway.Example:9000")
+    admitted(listed, host="other.example:8443")
     with pytest.raises(BadRequest):
-        listed.check(Request(Host="other.example"))
+        admitted(listed, host="other.example")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +105,7 @@ def test_a_public_bind_takes_any_well_formed_host_unless_some_are_listed():
     ],
 )
 def test_paths_that_mean_one_thing(path):
-    assert check_path(path) == path
+    check_path(path)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +149,5 @@ def test_paths_that_servers_read_in_different_ways(path):
 
 def test_what_is_remembered_is_bounded(loopback):
     for number in range(3000):
-        request = Request(Host=f"127.0.0.{number % 250}:{number}")
-        request.headers[f"X-{number}"] = "1"
-        loopback.check(request)
+        admitted(loopback, host=f"127.0.0.{number % 250}:{number}")
     assert len(loopback._hosts) <= 1024
-    assert len(loopback._names) <= 1024

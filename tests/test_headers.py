@@ -3,7 +3,14 @@
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.headers import client_headers, upstream_headers
+from gateway.core.errors import BadRequest
+from gateway.headers import RequestHeaders, client_headers
+
+IDENTITY = ("Accept-Encoding", "identity")
+
+
+def upstream_headers(headers):
+    return RequestHeaders(headers).up
 
 
 def given(*pairs):
@@ -77,3 +84,57 @@ def test_everything_else_comes_down():
 @pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\x00b", "a\x1bb", "a\x7fb", "a\u202eb"])
 def test_a_value_with_control_characters_is_dropped(value):
     assert not client_headers(given(("x-odd", value)))
+
+
+@pytest.mark.parametrize("name", ["X_Key", "X Key", "Ключ", "X-Key:", ""])
+def test_names_that_servers_read_in_different_ways(name):
+    for _ in range(2):  # a refusal is not remembered as a pass
+        with pytest.raises(BadRequest):
+            RequestHeaders(given((name, "1")))
+
+
+def test_a_request_s_headers_are_sorted_by_what_they_mean():
+    headers = RequestHeaders(
+        given(
+            ("HOST", "localhost"),
+            ("authorization", "Bearer k"),
+            ("X-Api-Key", "k"),
+            ("X-Gateway-Agent", "a"),
+            ("X-Archestra-User-Id", "alias"),
+            ("X-Gateway-User-Id", "u"),
+            ("X-Archestra-Run-Id", "r"),
+            ("Transfer-Encoding", "chunked"),
+            ("transfer-encoding", "chunked"),
+        )
+    )
+    assert headers.up == [IDENTITY]
+    assert headers.credentials == [("authorization", "Bearer k"), ("X-Api-Key", "k")]
+    assert headers.ours == {"agent": "a", "user-id": "u", "run-id": "r"}
+    assert headers.read == {"host": "localhost", "transfer-encoding": "chunked,chunked"}
+
+
+def test_ours_counts_before_its_alias_in_either_order():
+    pairs = [("X-Gateway-User-Id", "u"), ("X-Archestra-User-Id", "alias")]
+    for order in (pairs, pairs[::-1]):
+        assert RequestHeaders(given(*order)).ours == {"user-id": "u"}
+
+
+@pytest.mark.parametrize("value", ["caf\udce9", "a\x00b", "a\x7fb"])
+def test_a_value_that_can_not_be_sent_as_it_came_is_left_out(value):
+    assert upstream_headers(given(("x-odd", value))) == [IDENTITY]
+
+
+def test_tabs_and_other_alphabets_pass():
+    pairs = [("x-tab", "a\tb"), ("x-name", "café ключ"), ("x-empty", "")]
+    assert upstream_headers(given(*pairs)) == [*pairs, IDENTITY]
+    assert client_headers(given(*pairs)) == pairs
+
+
+def test_what_is_remembered_is_bounded():
+    from gateway import headers
+
+    for number in range(3000):
+        RequestHeaders(given((f"X-{number}", "1")))
+        client_headers(given((f"X-{number}", "1")))
+    assert len(headers._meanings) <= 1024
+    assert len(headers._comes_down) <= 1024

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.health import Health
+from gateway.health import HEALTH_PATHS, Health
 
 
 class Console:
@@ -14,8 +14,9 @@ class Console:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request."""
         path = request.raw_path.partition("?")[0]
-        answer = self._health.answer(path) if request.method in ("GET", "HEAD") else None
-        return answer or web.Response(
+        if path in HEALTH_PATHS:
+            return self._health.answer(path)
+        return web.Response(
             body=b'{"error":{"code":"not_found","message":"Nothing is served here but /healthz and /readyz."}}',
             status=404,
             content_type="application/json",

@@ -74,10 +74,6 @@ class Framer:
         """Give up: return the bytes of the unfinished frame."""
         raise NotImplementedError
 
-    def mend(self) -> bytes | None:
-        """Return what closes a frame of which half has left; None: nothing can."""
-        return None
-
     def wrap(self, data: bytes, event: str = "", *, first: bool = False) -> bytes:
         """Frame a payload of ours; ``first``: nothing has been sent before it."""
         raise NotImplementedError
@@ -133,9 +129,6 @@ class LineFramer(BufferedFramer):
     def close(self) -> list[Frame]:
         rest = self.drain()
         return [_line(rest)] if rest else []
-
-    def mend(self) -> bytes | None:
-        return b"\n"
 
     def wrap(self, data: bytes, event: str = "", *, first: bool = False) -> bytes:
         return data + b"\n"

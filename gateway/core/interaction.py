@@ -1,6 +1,6 @@
 """One request and its answer: the context that stages share, and the record that is logged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import getrandbits
 
 import msgspec
@@ -53,10 +53,14 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     started_at: float = 0.0
     agent: str = ""
     """The agent that the URL or a header names; empty: the default one."""
-    client: str = ""
-    """The client's name and version."""
     hold: bool = False
     """Whether the answer may have to be withheld."""
+    presented: Sequence[tuple[str, str]] = ()
+    """The client's headers that may carry a key. Never logged."""
+    ours: Mapping[str, str] = {}
+    """The client's headers that are for the gateway, by name in lower case without the prefix."""
+    client: str = ""
+    """The client's name and version."""
     request: RequestAdapter = RequestAdapter(b"")
     principal: Principal | None = None
     session: tuple[str, str] | None = None
@@ -103,12 +107,29 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
         self.request = RequestAdapter(b"")
 
 
-def new_id(now: float) -> str:
-    """Return a UUIDv7 (RFC 9562, 5.7) for a time in seconds since the epoch."""
-    time = int(now * 1000)
-    bits = getrandbits(74)
-    # The version and the variant stand between the random bits.
-    return (
-        f"{time >> 16 & 0xFFFFFFFF:08x}-{time & 0xFFFF:04x}-7{bits & 0xFFF:03x}"
-        f"-{bits >> 12 & 0x3FFF | 0x8000:04x}-{bits >> 26:012x}"
-    )
+class _Ids:
+    """UUIDv7 (RFC 9562, 5.7 and 6.2): a counter orders the ids of one millisecond, and of one process."""
+
+    __slots__ = ("_count", "_head", "_millisecond", "_tail")
+
+    def __init__(self) -> None:
+        self._millisecond = -1
+        self._head = ""
+        self._tail = ""
+        self._count = 0
+
+    def __call__(self, now: float) -> str:
+        """Return an id for a time in seconds since the epoch."""
+        millisecond = int(now * 1000)
+        self._count += 1
+        if millisecond != self._millisecond or self._count > _MOST:
+            bits = getrandbits(62)
+            self._millisecond = millisecond
+            self._head = f"{millisecond >> 16 & 0xFFFFFFFF:08x}-{millisecond & 0xFFFF:04x}-7"
+            self._tail = f"-{bits >> 48 | 0x8000:04x}-{bits & 0xFFFFFFFFFFFF:012x}"
+            self._count = 0
+        return f"{self._head}{self._count:03x}{self._tail}"
+
+
+_MOST = 0xFFF
+new_id = _Ids()

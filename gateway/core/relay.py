@@ -2,10 +2,10 @@
 
 It decides once, at the start, how an answer is relayed:
 
-- *observing*: every chunk passes as it is; frames are read for the record, and nothing that can't be read
-  ever breaks the stream;
-- *sifting*: as observing, but frame by frame, since one frame (usage that the client did not ask for) is to be
-  hidden;
+- *observing* a whole body: every chunk passes as it is, and is read at the end, for the record;
+- *observing* a stream: frames pass as they are once they are whole, so that an error can follow wherever the
+  upstream breaks off; a chunk that is a whole number of frames is the same object. Nothing that can't be read
+  ever breaks the stream. A frame of usage that the client did not ask for can be hidden;
 - *gating*: frames are read strictly, and from the first tool call on they are held until there is a verdict.
   What can't be read is not released, and nothing follows the wire's terminator.
 """
@@ -24,6 +24,7 @@ class Relay:
     """Relays one response; what may go to the client is what ``feed`` and the endings return."""
 
     __slots__ = (
+        "_by_chunk",
         "_completion",
         "_failed",
         "_framer",
@@ -34,7 +35,6 @@ class Relay:
         "_reading",
         "_repeats",
         "_sent",
-        "_sifting",
         "_unjudgeable",
         "adapter",
         "done",
@@ -64,7 +64,7 @@ class Relay:
         self._completion = completion
         self._framer = framer
         self._gate = gate
-        self._sifting = adapter.hiding
+        self._by_chunk = framer.whole and not gate
         self._hold_limit = hold_limit
         self._held: list[Frame] = []
         self._held_size = 0
@@ -105,9 +105,7 @@ class Relay:
     @property
     def at_boundary(self) -> bool:
         """Whether no frame is half sent, so that a keep-alive may go out."""
-        if not self._reading or not self._sent:
-            return False
-        return self._gate or self._sifting or not self._framer.pending
+        return self._sent and self._reading and not self._by_chunk
 
     def keep_alive(self) -> bytes:
         """Return what may go out between two frames while nothing flows; empty: nothing may."""
@@ -122,17 +120,13 @@ class Relay:
         if repeats is not None and not framer.pending and (text := repeats.text(chunk)):
             self._completion.add_text(text)
             return chunk
+        frames = framer.feed(chunk)
         if self._gate:
-            return self._gated(framer.feed(chunk), chunk)
-        if self._sifting:
-            return self._sifted(framer.feed(chunk), chunk)
-        for frame in framer.feed(chunk):
-            if frame.data:
-                self._observe(frame)
+            return self._gated(frames, chunk)
+        if not self._by_chunk:
+            return self._observed(frames, chunk)
         if framer.overflow:
             self._stop_reading()
-        elif framer.complete:
-            self.done = True
         if chunk:
             self._sent = True
         return chunk
@@ -147,13 +141,8 @@ class Relay:
             ready = self._gated(rest, b"")
             self._fail_closed()
             return ready
-        if self._sifting:
-            return self._sifted(rest, b"")
-        for frame in rest:
-            if frame.data:
-                self._observe(frame)
-        self.done = self.done or framer.complete
-        return b""
+        ready = self._observed(rest, b"")
+        return b"" if self._by_chunk else ready
 
     def release(self) -> bytes:
         """Return the bytes that were held: they were judged, and may go."""
@@ -170,14 +159,10 @@ class Relay:
 
     def fail(self, error: GatewayError) -> bytes | None:
         """Return the error in the wire's own form; None where only an abort tells the client."""
-        framer = self._framer
         self._held = []
-        if framer.whole:
+        if self._framer.whole or not self._reading:
             return None
-        # Half a frame that has left is closed first, so that the error is a frame of its own.
-        half = framer.pending and not self._gate and not self._sifting
-        closing = framer.mend() if half else b""
-        return None if closing is None else closing + self._end(self.adapter.error(error))
+        return self._end(self.adapter.error(error))
 
     def _end(self, payloads: Iterable[Payload]) -> bytes:
         framer = self._framer
@@ -233,7 +218,7 @@ class Relay:
         self.unreadable += 1
         self._reading = False
 
-    def _sifted(self, frames: list[Frame], chunk: bytes) -> bytes:
+    def _observed(self, frames: list[Frame], chunk: bytes) -> bytes:
         ready = [frame.raw for frame in frames if self._pass(frame)]
         framer = self._framer
         if framer.overflow:
@@ -281,7 +266,7 @@ class Relay:
         if not frame.data:
             return True
         self._observe(frame)
-        return not self.adapter.hides(frame)
+        return not (self.adapter.hiding and self.adapter.hides(frame))
 
     def _encode(self, frame: Frame) -> bytes:
         """Return a gated frame as it may leave: as it came, or its payload framed anew."""

@@ -65,6 +65,10 @@ class SSEFramer(BufferedFramer):
                 frames.append(self._frame(chunk[start:end]))
                 start = end
         rest = chunk[start:] if start else chunk
+        if rest[:1] == b":" and rest[-1:] == b"\n" and rest.count(b"\n") == rest.count(b"\n:") + 1:
+            # A sign of life that lacks its blank line must not wait for the next event.
+            frames.append(self._frame(rest))
+            rest = b""
         self._last = rest[-3:]
         self._keep(rest)
         return frames
@@ -133,9 +137,6 @@ class SSEFramer(BufferedFramer):
         if len(data) > 1 or len(events) > 1:
             shape = max(shape, Shape.IRREGULAR)
         return Frame(raw, payload, event, shape)
-
-    def mend(self) -> bytes | None:
-        return self._newline * 2
 
     def wrap(self, data: bytes, event: str = "", *, first: bool = False) -> bytes:
         end = self._newline

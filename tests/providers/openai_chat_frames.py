@@ -3,7 +3,7 @@
 import json  # noqa: TID251  # attacks hold what strict encoders refuse to write
 
 from gateway.core.frames import Frame
-from gateway.providers.openai_chat import ChatRequest, ChatResponse
+from gateway.providers.openai import ChatRequest, ChatResponse
 
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "gpt-x"}
 

@@ -10,8 +10,8 @@ from gateway.core.frames import Frame
 from gateway.core.provider import UpstreamRequest
 from gateway.core.view import END, Start, StreamError, Usage
 from gateway.providers import load
-from gateway.providers.openai import EmbeddingsRequest, EmbeddingsResponse, OpenAI
-from gateway.providers.openai_chat import ChatRequest, ChatResponse
+from gateway.providers.openai import ChatRequest, ChatResponse, OpenAI
+from gateway.providers.openai.embeddings import EmbeddingsRequest, EmbeddingsResponse
 
 PROVIDERS = load()
 OPENAI = PROVIDERS["openai"]

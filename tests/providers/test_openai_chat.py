@@ -18,7 +18,7 @@ from gateway.core.view import (
     Unknown,
     Usage,
 )
-from gateway.providers.openai_chat import ChatRequest, ChatResponse
+from gateway.providers.openai import ChatRequest, ChatResponse
 from tests.providers.openai_chat_frames import HEAD, adapter, call, calls, chunk, frame, whole_message
 
 
@@ -251,6 +251,90 @@ def test_a_whole_body_counts_calls_by_position():
     events = read(body, streamed=False)
     assert [event.index for event in events if isinstance(event, D)] == [0, 1]
     assert events[-1] == END
+
+
+PLAIN = {**whole_message(content="Hi", refusal=None, tool_calls=[]), "usage": {"prompt_tokens": 3}}
+
+
+def test_a_whole_answer_that_is_one_text():
+    assert read(PLAIN, streamed=False) == [
+        Start("chatcmpl-1", "gpt-x", 7),
+        TextDelta("Hi"),
+        Finish(FinishReason.STOP),
+        Usage(3),
+        END,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "more"),
+    [
+        ({"tool_calls": [{"id": "c1", "function": {"name": "canary"}}]}, D(0, "c1", "canary")),
+        ({"tool_calls": {"id": "c1", "function": {"name": "canary"}}}, D(0, "c1", "canary")),
+        ({"tool_calls": [7]}, Unknown("tool call")),
+        ({"function_call": {"name": "canary"}}, D(0, "", "canary")),
+        ({"function_call": {}}, D(0)),
+        ({"executed_tools": [{"name": "search"}]}, D(0, "", "search", server_executed=True)),
+        ({"refusal": "No."}, TextDelta("No.")),
+        ({"reasoning": "h"}, ReasoningDelta("h")),
+        ({"reasoning_content": "h"}, ReasoningDelta("h")),
+        ({"reasoning_details": [{"text": "h"}]}, ReasoningDelta("h")),
+    ],
+)
+def test_a_whole_answer_that_is_more_than_one_text(message, more):
+    events = read({**PLAIN, **whole_message(content="Hi", **message)}, streamed=False)
+    assert more in events
+    assert [event for event in events if event != more] == read(PLAIN, streamed=False)
+
+
+@pytest.mark.parametrize(
+    ("rest", "more"),
+    [
+        ({"delta": calls(call())}, D(0, "c1", "canary", '{"a":1}')),
+        ({"usage": {"prompt_tokens": 3}}, Usage(3)),
+    ],
+)
+def test_a_whole_answer_with_more_beside_its_message(rest, more):
+    choice = {**PLAIN["choices"][0], **rest}
+    events = read({**PLAIN, "choices": [choice]}, streamed=False)
+    plain = read(PLAIN, streamed=False)
+    assert events == [*plain[:2], more, *plain[2:]]
+
+
+@pytest.mark.parametrize(
+    ("odd", "start"),
+    [
+        ({"id": 7}, Start("", "gpt-x", 7)),
+        ({"model": None}, Start("chatcmpl-1", "", 7)),
+        ({"created": 7.5}, Start("chatcmpl-1", "gpt-x")),
+        ({"created": "7"}, Start("chatcmpl-1", "gpt-x")),
+        ({"id": None, "model": None}, None),
+    ],
+)
+def test_a_whole_answer_with_odd_members_begins_with_what_is_known(odd, start):
+    events = read({**PLAIN, **odd}, streamed=False)
+    assert [event for event in events if isinstance(event, Start)] == ([start] if start else [])
+    assert events[-4:] == [TextDelta("Hi"), Finish(FinishReason.STOP), Usage(3), END]
+
+
+@pytest.mark.parametrize("usage", [None, True, 3, 3.5, "3", [3], [{"prompt_tokens": 3}]])
+def test_usage_that_is_no_object(usage):
+    for payload in ({**PLAIN, "usage": usage}, {**PLAIN, "usage": None, "x_groq": {"usage": usage}}):
+        assert read(payload, streamed=False) == [
+            event for event in read(PLAIN, streamed=False) if event != Usage(3)
+        ]
+    assert read({**PLAIN, "x_groq": usage}, streamed=False) == read(PLAIN, streamed=False)
+
+
+@pytest.mark.parametrize("details", [None, True, 3, 3.5, "3", [3], {"cached_tokens": "3"}, {"other": {}}])
+def test_usage_with_odd_details(details):
+    usage = {
+        "prompt_tokens": 3,
+        "completion_tokens": 4.0,
+        "prompt_tokens_details": details,
+        "completion_tokens_details": details,
+    }
+    assert Usage(3) in read({**PLAIN, "usage": usage}, streamed=False)
 
 
 def test_a_delta_in_a_whole_body_is_read_too():

@@ -11,7 +11,7 @@ from gateway.core.errors import NotEvaluated
 from gateway.core.framing import framer_for
 from gateway.core.relay import Relay
 from gateway.core.view import Completion
-from gateway.providers.openai_chat import ChatResponse
+from gateway.providers.openai import ChatResponse
 from tests.providers.openai_chat_frames import HEAD, adapter, call, calls, chunk, frame, whole_message
 
 REFUSAL = "The tool canary was denied."

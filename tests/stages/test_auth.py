@@ -1,11 +1,12 @@
 """Who calls, and which credential goes upstream."""
 
 import pytest
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.core.errors import BadRequest, NotFound, Unauthorized
 from gateway.core.interaction import Interaction
 from gateway.core.provider import Endpoint, Provider, Row
+from gateway.headers import RequestHeaders
 from gateway.stages.auth import Auth
 
 
@@ -13,6 +14,8 @@ def interaction(*headers, query="", agent="", provider="acme"):
     row = Row(name=provider, base_url="http://acme.example")
     i = Interaction("id", Provider(row), Endpoint("POST", "/x"), CIMultiDict(headers), query=query)
     i.agent = agent
+    sorted_ = RequestHeaders(CIMultiDictProxy(CIMultiDict(headers)))
+    i.presented, i.ours = sorted_.credentials, sorted_.ours
     return i
 
 
@@ -110,3 +113,21 @@ async def test_ours_comes_before_its_alias():
         Auth("passthrough", {}), interaction(("X-Archestra-User-Id", "b"), ("X-Gateway-User-Id", "a"))
     )
     assert i.user == "a"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("Authorization", ""), ("x-api-key", "k")),
+        (("Authorization", "Bearer "), ("x-api-key", "k")),
+        (("Authorization", "bearer k"), ("x-api-key", "k")),
+    ],
+)
+async def test_an_empty_or_repeated_credential_is_no_second_one(headers):
+    i = await resolved(Auth("passthrough", {}), interaction(*headers))
+    assert i.credential.headers == headers
+
+
+async def test_labels_that_are_no_text_become_some():
+    i = await resolved(Auth("passthrough", {}), interaction(("X-Gateway-User-Id", "caf\udce9")))
+    assert i.user == "caf\\udce9"

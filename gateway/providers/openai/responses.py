@@ -1,4 +1,4 @@
-"""OpenAI's Responses API: its endpoints, and answers that are a numbered sequence of events or one object."""
+"""Answers of OpenAI's Responses API: a numbered sequence of events, or one object."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,11 +7,9 @@ import msgspec
 from gateway.core.adapter import Payload, RequestAdapter, ResponseAdapter
 from gateway.core.errors import GatewayError
 from gateway.core.frames import Frame
-from gateway.core.provider import Endpoint
 from gateway.core.view import END, Completion, Event, TextDelta, ToolCallDelta, Unknown
-from gateway.providers.openai_responses_ending import PROGRESS, Ending, refused_body
-from gateway.providers.openai_responses_reader import TERMINAL, Reader, whole_number
-from gateway.providers.openai_responses_request import ResponsesRequest
+from gateway.providers.openai.responses_ending import PROGRESS, Ending, refused_body
+from gateway.providers.openai.responses_reader import TERMINAL, Reader, whole_number
 from schemas import openai_responses as wire
 
 _DELTA = msgspec.json.Decoder(wire.Delta)
@@ -101,23 +99,3 @@ def _holds(events: Iterable[Event]) -> bool:
         isinstance(event, Unknown) or (isinstance(event, ToolCallDelta) and not event.server_executed)
         for event in events
     )
-
-
-ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("POST", "/responses", ResponsesRequest, ResponsesResponse, carries_calls=True),
-    Endpoint("POST", "/responses/input_tokens", ResponsesRequest),
-    Endpoint("POST", "/responses/compact", stateful=True),
-    Endpoint("GET", "/responses/{id}", stateful=True),
-    Endpoint("DELETE", "/responses/{id}", stateful=True),
-    Endpoint("POST", "/responses/{id}/cancel", stateful=True),
-    Endpoint("GET", "/responses/{id}/input_items", stateful=True),
-    Endpoint("POST", "/conversations", stateful=True),
-    Endpoint("GET", "/conversations/{id}", stateful=True),
-    Endpoint("POST", "/conversations/{id}", stateful=True),
-    Endpoint("DELETE", "/conversations/{id}", stateful=True),
-    Endpoint("GET", "/conversations/{id}/items", stateful=True),
-    Endpoint("POST", "/conversations/{id}/items", stateful=True),
-    Endpoint("GET", "/conversations/{id}/items/{item}", stateful=True),
-    Endpoint("DELETE", "/conversations/{id}/items/{item}", stateful=True),
-)
-"""What the provider ``openai`` serves of this API."""

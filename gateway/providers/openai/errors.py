@@ -1,16 +1,61 @@
-"""What the errors of OpenAI's API, and of all that are like it, mean: the vendor's code, its type, then the status."""
+"""Errors in the shape that OpenAI's API and all that are like it use: ours as they write them, and what theirs mean."""
 
 import re
 from typing import Any
 
 import msgspec
 
-from gateway.core.errors import KINDS_BY_STATUS, ErrorKind, kind_of_status
+from gateway.core.errors import (
+    KINDS_BY_STATUS,
+    BadRequest,
+    BodyTimeout,
+    BudgetSpent,
+    Draining,
+    ErrorKind,
+    Forbidden,
+    GatewayError,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    TooLarge,
+    Unauthorized,
+    UpgradeRequired,
+    UpstreamError,
+    UpstreamTimeout,
+    kind_of_status,
+)
 from gateway.core.view import StreamError
 from schemas.openai import ErrorBody
 
 _decode = msgspec.json.Decoder(ErrorBody).decode
 
+_OURS: tuple[tuple[type[GatewayError], str, str], ...] = (
+    (BadRequest, "invalid_request_error", "invalid_request"),
+    (Unauthorized, "authentication_error", "invalid_api_key"),
+    (BudgetSpent, "usage_limit_exceeded", "token_cost_limit_exceeded"),
+    (Forbidden, "permission_error", "permission_denied"),
+    (NotFound, "not_found_error", "not_found"),
+    (BodyTimeout, "timeout_error", "request_timeout"),
+    (TooLarge, "request_too_large", "request_too_large"),
+    (UpgradeRequired, "invalid_request_error", "upgrade_required"),
+    (RateLimited, "rate_limit_exceeded", "rate_limit_exceeded"),
+    (UpstreamTimeout, "timeout_error", "upstream_timeout"),
+    (UpstreamError, "server_error", "upstream_error"),
+    (Overloaded, "overloaded_error", "overloaded"),
+    (Draining, "overloaded_error", "overloaded"),
+    (GatewayError, "server_error", "internal_error"),
+)
+
+
+def error_object(error: GatewayError) -> dict[str, Any]:
+    """Return the value of the ``error`` member."""
+    for cls, kind, code in _OURS:
+        if isinstance(error, cls):
+            return {"message": error.text, "type": kind, "code": code, "param": None}
+    raise AssertionError(error)
+
+
+# What theirs mean: the vendor's code says most, then its type, then the status.
 _CODES = {
     "invalid_api_key": ErrorKind.AUTHENTICATION,
     "account_deactivated": ErrorKind.AUTHENTICATION,

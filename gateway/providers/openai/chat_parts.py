@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.core.view import Event, ReasoningDelta, TextDelta, Unknown, Usage
-from schemas.openai import Delta
+from schemas import openai as wire
+from schemas.openai import InputDetails, OutputDetails
 
 _LARGEST = 1 << 53
 
@@ -24,44 +25,32 @@ _SILENT_PARTS = frozenset(
 )
 
 
-def read_usage(usage: dict[str, Any]) -> Usage:
+def read_usage(usage: wire.Usage) -> Usage:
     """Normalise a ``usage`` object: cached tokens are part of ``prompt_tokens`` on this wire."""
-    prompt = _count(usage.get("prompt_tokens"))
-    output = _count(usage.get("completion_tokens"))
-    total = _count(usage.get("total_tokens"))
-    of_input = _details(usage.get("prompt_tokens_details"))
-    of_output = _details(usage.get("completion_tokens_details"))
-    read = _first(
-        of_input.get("cached_tokens"),
-        usage.get("prompt_cache_hit_tokens"),  # DeepSeek
-        usage.get("num_cached_tokens"),  # Mistral
-        usage.get("cached_tokens"),  # Moonshot
-    )
-    written = _first(of_input.get("cache_write_tokens"))
-    reasoning = _first(of_output.get("reasoning_tokens"), usage.get("reasoning_tokens"))
-    # xAI counts reasoning beside the output, and only the total tells.
-    if prompt is not None and output is not None and reasoning and total == prompt + output + reasoning:
-        output += reasoning
+    prompt = _count(usage.prompt_tokens)
+    output = _count(usage.completion_tokens)
+    of_input, of_output = usage.prompt_tokens_details, usage.completion_tokens_details
+    read = written = reasoning = None
+    if type(of_input) is InputDetails:
+        read = _count(of_input.cached_tokens)
+        written = _count(of_input.cache_write_tokens)
+    if read is None:
+        read = _first(usage.prompt_cache_hit_tokens, usage.num_cached_tokens, usage.cached_tokens)
+    if type(of_output) is OutputDetails:
+        reasoning = _count(of_output.reasoning_tokens)
+    if reasoning is None:
+        reasoning = _count(usage.reasoning_tokens)
     if prompt is not None:
-        prompt = max(0, prompt - (read or 0) - (written or 0))
-    return Usage(
-        input_tokens=prompt,
-        output_tokens=output,
-        cache_read_tokens=read,
-        cache_write_tokens=written,
-        reasoning_tokens=reasoning,
-    )
-
-
-def _details(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+        # xAI counts reasoning beside the output, and only the total tells.
+        if reasoning and output is not None and _count(usage.total_tokens) == prompt + output + reasoning:
+            output += reasoning
+        if read or written:
+            prompt = max(0, prompt - (read or 0) - (written or 0))
+    return Usage(prompt, output, read, written, None, reasoning)
 
 
 def _first(*values: Any) -> int | None:
-    for value in values:
-        if (count := _count(value)) is not None:
-            return count
-    return None
+    return next((count for value in values if (count := _count(value)) is not None), None)
 
 
 def _count(value: Any) -> int | None:
@@ -69,7 +58,7 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < _LARGEST else None
 
 
-def reasoning(part: Delta) -> Iterator[Event]:
+def reasoning(part: wire.Delta) -> Iterator[Event]:
     """Read the reasoning of a delta or message, under whichever name."""
     for text in (part.reasoning_content, part.reasoning):
         if text and isinstance(text, str):

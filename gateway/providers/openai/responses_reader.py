@@ -18,10 +18,10 @@ from gateway.core.view import (
     Unknown,
     Usage,
 )
-from gateway.providers.openai_error_kinds import stream_error
-from gateway.providers.openai_responses_calls import CALLS, DIFFERS, Calls, whole
-from gateway.providers.openai_responses_ending import PROGRESS
-from gateway.providers.openai_responses_request import elements, string, text
+from gateway.providers.openai.errors import stream_error
+from gateway.providers.openai.responses_calls import CALLS, DIFFERS, Calls, whole
+from gateway.providers.openai.responses_ending import PROGRESS
+from gateway.providers.openai.responses_request import elements, string, text
 from schemas import openai_responses as wire
 
 _RESPONSE = msgspec.json.Decoder(wire.Response)

@@ -10,7 +10,7 @@ from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
-from gateway.providers.openai_chat_parts import string
+from gateway.providers.openai.chat_parts import string
 from schemas.openai import ChatBody, Function, Identified, Message, Part, ToolEntry
 
 _body = msgspec.json.Decoder(ChatBody)
@@ -42,12 +42,16 @@ class ChatRequest(RequestAdapter):
             raise BadRequest("The request body is not valid at $.stream: it must be true, false or null.")
         self.stream = bool(read.stream)
         self.model = string(read.model)
-        self.choices = read.n if isinstance(read.n, int) and read.n > 1 else 1
+        if key := string(read.prompt_cache_key):
+            self.session = (key, "prompt_cache_key")
+        elif user := string(read.user):
+            self.session = (user, "user")
+
+    @property
+    def choices(self) -> int:
         """How many alternatives the client asks for."""
-        for value, name in ((read.prompt_cache_key, "prompt_cache_key"), (read.user, "user")):
-            if value and isinstance(value, str):
-                self.session = (value, name)
-                break
+        count = self._body.n
+        return count if isinstance(count, int) and count > 1 else 1
 
     @cached_property
     def tools(self) -> Sequence[Tool]:

@@ -7,9 +7,9 @@ import msgspec
 
 from gateway.core.adapter import Payload
 from gateway.core.errors import GatewayError
-from gateway.providers.openai_errors import error_object
-from gateway.providers.openai_responses_calls import runs_at_client
-from gateway.providers.openai_responses_request import elements, text
+from gateway.providers.openai.errors import error_object
+from gateway.providers.openai.responses_calls import runs_at_client
+from gateway.providers.openai.responses_request import elements, text
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw

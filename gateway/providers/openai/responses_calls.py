@@ -11,7 +11,7 @@ import msgspec
 from gateway.core.adapter import RequestAdapter
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import Event, ToolCallDelta, Unknown
-from gateway.providers.openai_responses_request import (
+from gateway.providers.openai.responses_request import (
     CLIENT_CALLS,
     computer_name,
     runs_upstream,

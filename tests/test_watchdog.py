@@ -1,0 +1,122 @@
+"""One timer for all answers: it ends those that stall, keeps idle ones alive, and spares the rest."""
+
+import asyncio
+
+import pytest
+
+from gateway import watchdog
+from gateway.core.errors import Draining, UpstreamTimeout
+from gateway.watchdog import ClientStalled, Watch, Watchdog
+
+
+@pytest.fixture
+async def quick(monkeypatch):
+    monkeypatch.setattr(watchdog, "_TICK", 0.02)
+    dog = Watchdog(keep_alive=0.1)
+    dog.start()
+    yield dog
+    dog.stop()
+
+
+async def waiting(dog, phase, limit, *, touch=0.0, seconds=1.0, deadline=0.0):
+    """Wait under a watch; return what ended it, None if nothing did."""
+    watch = Watch(asyncio.get_running_loop())
+    dog.watches.add(watch)
+    watch.expect(phase, limit)
+    watch.deadline = deadline
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                await asyncio.sleep(touch or seconds)
+                watch.idle = 0.0
+    except asyncio.CancelledError:
+        assert watch.interrupted()
+        return watch.error
+    except TimeoutError:
+        return None
+    finally:
+        dog.watches.discard(watch)
+
+
+@pytest.mark.parametrize(
+    ("phase", "error"), [("first_byte", UpstreamTimeout), ("gap", UpstreamTimeout), ("client", ClientStalled)]
+)
+async def test_what_stalls_is_ended_and_the_error_says_which_limit(quick, phase, error):
+    found = await waiting(quick, phase, 0.1)
+    assert isinstance(found, error)
+    assert "0.1 s" in found.message
+
+
+async def test_what_moves_is_spared_for_as_long_as_it_moves(quick):
+    assert await waiting(quick, "gap", 0.1, touch=0.03, seconds=0.5) is None
+
+
+async def test_a_limit_of_zero_is_none(quick):
+    assert await waiting(quick, "gap", 0.0, seconds=0.3) is None
+
+
+async def test_the_total_time_ends_what_moves_too(quick):
+    deadline = asyncio.get_running_loop().time() + 0.1
+    found = await waiting(quick, "gap", 10, touch=0.01, deadline=deadline)
+    assert "timeouts.total" in found.message
+
+
+async def test_nothing_is_ended_before_its_limit(quick):
+    started = asyncio.get_running_loop().time()
+    await waiting(quick, "gap", 0.2)
+    assert asyncio.get_running_loop().time() - started >= 0.2
+
+
+async def test_a_process_that_stood_still_does_not_find_that_everybody_timed_out(quick, monkeypatch):
+    clock = iter([1000.0, 1000.02, 1000.04] + [4000.0 + n * 0.02 for n in range(1000)])
+    monkeypatch.setattr(watchdog, "monotonic", lambda: next(clock))
+    assert await waiting(quick, "gap", 0.5, touch=0.05, seconds=0.3) is None
+
+
+async def test_draining_ends_everything(quick):
+    task = asyncio.get_running_loop().create_task(waiting(quick, "gap", 10))
+    await asyncio.sleep(0.05)
+    quick.interrupt_all()
+    assert isinstance(await task, Draining)
+
+
+async def test_a_client_that_leaves_is_not_taken_for_an_interruption(quick):
+    watch = Watch(asyncio.get_running_loop())
+    assert not watch.interrupted()
+
+
+class Idle:
+    """A relay between two frames."""
+
+    def keep_alive(self):
+        return b": alive\n\n"
+
+
+async def test_an_idle_stream_is_kept_alive_between_frames(quick):
+    written = []
+
+    async def write(data):
+        written.append(data)
+
+    watch = Watch(asyncio.get_running_loop())
+    watch.relay, watch.write = Idle(), write
+    watch.expect("gap", 10)
+    quick.watches.add(watch)
+    await asyncio.sleep(0.5)
+    assert 2 <= len(written) <= 5
+    watch.expect("client", 10)  # the client does not read: nothing more is written to it
+    before = len(written)
+    await asyncio.sleep(0.3)
+    assert len(written) == before
+
+
+async def test_a_client_that_is_gone_gets_no_keep_alive(quick):
+    async def write(_data):
+        raise ConnectionResetError
+
+    watch = Watch(asyncio.get_running_loop())
+    watch.relay, watch.write = Idle(), write
+    watch.expect("gap", 10)
+    quick.watches.add(watch)
+    await asyncio.sleep(0.2)
+    assert watch.error is None
