@@ -30,6 +30,7 @@ from gateway.core.provider import UpstreamRequest
 from gateway.core.relay import Relay
 from gateway.core.stage import Pipeline
 from gateway.headers import Headers, RequestHeaders, client_headers
+from gateway.origin import Answer
 from gateway.recorder import Recorder
 from gateway.settings import Settings
 from gateway.watchdog import ClientStalled, Watch, Watchdog
@@ -174,15 +175,14 @@ class Exchange:
             tail = await self._pump(response, relay, limits.gap)
             tail += await self._verdict(relay)
             if not self._client.begun:
-                head = response.content_length if self._request.method == "HEAD" else len(tail)
-                await self._begin(response, head)
+                await self._begin(response, response.length if self._request.method == "HEAD" else len(tail))
             await self._client.end(tail)
             self._settle(response.status)
             await io.finish(response, _REST)
         finally:
             response.close()
 
-    async def _send(self, limits: io.Limits) -> aiohttp.ClientResponse:
+    async def _send(self, limits: io.Limits) -> Answer:
         """Send the request: headers built anew, with the one credential that goes upstream."""
         i = self._i
         request = self._request
@@ -199,9 +199,7 @@ class Exchange:
         body = i.request.encode()
         credential = i.credential
         if credential is not None and credential.secret:
-            signed = i.provider.sign(
-                UpstreamRequest(request.method, url, headers, body), credential.secret
-            )
+            signed = i.provider.sign(UpstreamRequest(request.method, url, headers, body), credential.secret)
             url, headers, body = signed.url, list(signed.headers), signed.body
         elif credential is not None:
             headers.extend(credential.headers)
@@ -209,7 +207,7 @@ class Exchange:
         i.attempts = 1
         try:
             response, i.attempts = await self._parts.upstream.send(
-                request.method, url, headers, self._upload or body or None, limits
+                request.method, url, headers, self._upload or body, limits
             )
         except UpstreamError as error:
             i.attempts = error.attempts
@@ -222,7 +220,7 @@ class Exchange:
         encoding = self._headers.read.get("content-encoding", "")
         return "" if encoding.lower() in _DECODED else encoding
 
-    def _relay_for(self, response: aiohttp.ClientResponse, asked: bool) -> Relay:  # noqa: FBT001  # read at one place
+    def _relay_for(self, response: Answer, asked: bool) -> Relay:  # noqa: FBT001  # read at one place
         """Decide once how this answer is relayed; raise for what can't be an answer."""
         i = self._i
         settings = self._parts.settings
@@ -256,7 +254,7 @@ class Exchange:
             hold_limit=settings.hold_limit,
         )
 
-    async def _pump(self, response: aiohttp.ClientResponse, relay: Relay, gap: float) -> bytes:
+    async def _pump(self, response: Answer, relay: Relay, gap: float) -> bytes:
         """Relay chunk by chunk until the upstream or its answer has ended; return what is left to write."""
         i = self._i
         client = self._client
@@ -282,7 +280,9 @@ class Exchange:
                     i.first_token = perf_counter()
                 if ready:
                     if not client.begun:
-                        await self._begin(response, None if gated else _length(response, relay))
+                        await self._begin(
+                            response, response.whole_length if relay.whole and not gated else None
+                        )
                     watch.phase, watch.limit = "client", stall
                     client.sent += len(ready)
                     await client.writer.write(ready)
@@ -298,7 +298,7 @@ class Exchange:
         tail = b"" if gated and (relay.failure is not None or relay.done) else relay.close()
         if relay.failure is not None:
             raise relay.failure
-        if not relay.complete or (relay.whole and relay.unreadable and not _delimited(response)):
+        if not relay.complete or (relay.whole and relay.unreadable and not response.delimited):
             raise UpstreamProtocol("The upstream ended its answer before it was complete.", may_have_run=True)
         return tail
 
@@ -312,7 +312,7 @@ class Exchange:
             await judge(i)
         return relay.release() if i.refusal is None else relay.refuse(i.refusal)
 
-    async def _begin(self, response: aiohttp.ClientResponse, length: int | None) -> None:
+    async def _begin(self, response: Answer, length: int | None) -> None:
         """Commit to the upstream's status and headers."""
         i = self._i
         now = perf_counter()
@@ -388,15 +388,3 @@ class Exchange:
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)
         await self._client.respond(error.status, headers, i.provider.error(error, i.endpoint))
-
-
-def _length(response: aiohttp.ClientResponse, relay: Relay) -> int | None:
-    """Return the body's length where it is known and can't change on the way."""
-    if not relay.whole or "Content-Encoding" in response.headers:
-        return None
-    return response.content_length
-
-
-def _delimited(response: aiohttp.ClientResponse) -> bool:
-    """Whether HTTP itself says where the body ends; else a cut one looks whole."""
-    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers

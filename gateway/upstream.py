@@ -7,13 +7,14 @@ connection turned out to be dead before a byte of the answer came.
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, Sequence
-from typing import Any
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 from yarl import URL
 
 from gateway.core.errors import UpstreamError, UpstreamProtocol, UpstreamReset, UpstreamUnreachable
+from gateway.origin import Answer, Origin
 from gateway.settings import Timeouts
 
 _STREAMED_FIRST_BYTE = 300.0
@@ -56,7 +57,8 @@ class Upstream:
         self._defaults = Limits.of(defaults)
         self._limits = {name: Limits.of(own, defaults) for name, own in (providers or {}).items()}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
-        self._urls: dict[str, URL] = {}
+        self._origins: dict[str, tuple[Origin, str]] = {}
+        self._by_origin: dict[URL, Origin] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -75,13 +77,14 @@ class Upstream:
             read_bufsize=64 << 10,
             max_field_size=64 << 10,
             max_headers=256,
-            response_class=_Response,
         )
 
     async def close(self) -> None:
         """Close every connection."""
         if self._session:
             await self._session.close()
+        self._origins.clear()
+        self._by_origin.clear()
 
     def limits(self, provider: str) -> Limits:
         """Return how long to wait for a provider."""
@@ -92,68 +95,70 @@ class Upstream:
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterable[bytes] | None,
+        body: bytes | AsyncIterable[bytes],
         limits: Limits,
-    ) -> tuple[aiohttp.ClientResponse, int]:
+    ) -> tuple[Answer, int]:
         """Send a request; return the answer, of which only the head has come, and the number of attempts.
 
-        Raises :class:`UpstreamError`. The caller closes the answer.
+        ``url`` is sent as it is: what was checked, not what a library makes of it. Raises
+        :class:`UpstreamError`. The caller closes the answer.
         """
-        session = self._session
-        assert session is not None
         timeout = self._timeouts.get(limits.connect)
         if timeout is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect or None)
             self._timeouts[limits.connect] = timeout
-        target = self._url(url)
         attempt = 1
         while True:
             try:
-                response = await session.request(
-                    method,
-                    target,
-                    headers=headers,
-                    data=body,
-                    allow_redirects=False,  # a redirect would carry the key to another host
-                    timeout=timeout,
-                )
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+                origin, target = self._origins.get(url) or self._find(url)
+                if isinstance(body, bytes):
+                    return await origin.send(method, target, headers, body, timeout), attempt
+                return await self._upload(method, url, headers, body, timeout), attempt
+            except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
                 failure, repeat = _failure(error)
                 failure.attempts = attempt
-                if not repeat or attempt > 1 or not isinstance(body, bytes | None):
+                if not repeat or attempt > 1 or not isinstance(body, bytes):
                     raise failure from error
                 attempt += 1
-                continue
-            return response, attempt
 
-    def _url(self, url: str) -> URL:
-        target = self._urls.get(url)
-        if target is None:
-            target = URL(url, encoded=True)  # exactly what was checked; yarl would resolve dots
-            if len(self._urls) < _URLS and "?" not in url:
-                self._urls[url] = target
-        return target
+    def _find(self, url: str) -> tuple[Origin, str]:
+        assert self._session is not None
+        parsed = URL(url, encoded=True)
+        where = parsed.origin()
+        origin = self._by_origin.get(where)
+        if origin is None:
+            origin = self._by_origin[where] = Origin(self._session, parsed)
+        found = origin, parsed.raw_path_qs
+        if len(self._origins) < _URLS and not parsed.raw_query_string:
+            self._origins[url] = found
+        return found
 
-
-class _Response(aiohttp.ClientResponse):
-    """An answer whose failure says whether its connection had served another one before."""
-
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        protocol = connection.protocol
-        try:
-            result = await super().start(connection)
-        except (aiohttp.ClientError, OSError) as error:
-            error.reused = hasattr(protocol, "served")  # type: ignore[union-attr]  # told to whoever decides on a retry
-            raise
-        protocol.served = True
-        return result
+    async def _upload(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: AsyncIterable[bytes],
+        timeout: aiohttp.ClientTimeout,
+    ) -> Answer:
+        """Send a body as it comes: the client session writes it beside reading the answer."""
+        assert self._session is not None
+        response = await self._session.request(
+            method,
+            URL(url, encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,  # a redirect would carry the key to another host
+            timeout=timeout,
+        )
+        return Answer(response.status, response.headers, response.content, response)
 
 
 def _failure(error: Exception) -> tuple[UpstreamError, bool]:
     """Map what aiohttp raised to our error, and whether the request may be repeated."""
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return UpstreamUnreachable("The upstream's TLS certificate or handshake is not valid."), False
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, TimeoutError):
         return UpstreamUnreachable(
             "No connection to the upstream could be made in time (timeouts.connect)."
         ), False
@@ -163,7 +168,7 @@ def _failure(error: Exception) -> tuple[UpstreamError, bool]:
         return UpstreamUnreachable("No connection to the upstream could be made."), True
     if isinstance(error, aiohttp.InvalidURL | ValueError):
         return UpstreamUnreachable("The provider's base URL is not a valid one."), False
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         # Its own status is aiohttp's view of the broken answer, not anything that a client should see.
         return UpstreamProtocol("The upstream's answer is not valid HTTP.", may_have_run=True), False
     nothing_came = not isinstance(error, aiohttp.ServerDisconnectedError) or isinstance(error.message, str)
@@ -175,12 +180,12 @@ def _failure(error: Exception) -> tuple[UpstreamError, bool]:
 
 def broken(error: Exception) -> UpstreamError:
     """Map a failure in the middle of an answer to our error."""
-    if isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError):
+    if isinstance(error.__cause__, ContentEncodingError):
         return UpstreamProtocol("The upstream's answer can't be decompressed.", may_have_run=True)
     return UpstreamReset("The upstream broke off its answer.", may_have_run=True)
 
 
-async def finish(response: aiohttp.ClientResponse, seconds: float) -> None:
+async def finish(response: Answer, seconds: float) -> None:
     """Read the rest of an answer whose end has been seen, so that its connection can be used again."""
     if response.content.at_eof():
         return

@@ -136,8 +136,11 @@ class ResponseAdapter:
 
     call_keys: ClassVar[frozenset[str]] = frozenset()
     """The members, in lower case, through which a client reaches a call: a gate takes no other spelling."""
-    repeats: ClassVar[bool] = False
-    """A frame that differs from a piece of text only in that text is one more piece, and changes nothing else."""
+    repeats: bool = False
+    """A frame that differs from a piece of text only in that text is one more piece, and changes nothing else.
+
+    The text must stand in the frame as one string. An answer that turns out to be read otherwise says so itself.
+    """
 
     def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
         self.request = request

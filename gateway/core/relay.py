@@ -17,7 +17,22 @@ from gateway.core.errors import GatewayError, NotEvaluated
 from gateway.core.frames import Frame, Framer, Shape
 from gateway.core.repeats import Repeats
 from gateway.core.strict import call_names, tree
-from gateway.core.view import Completion, End, Event, StreamError, TextDelta, ToolCallDelta, Unknown
+from gateway.core.view import (
+    Completion,
+    End,
+    Event,
+    Finish,
+    ReasoningDelta,
+    Start,
+    StreamError,
+    TextDelta,
+    ToolCallDelta,
+    Unknown,
+    Usage,
+)
+
+_HARMLESS = frozenset({Start, TextDelta, ReasoningDelta, Usage, Finish})
+"""Events that decide nothing."""
 
 
 class Relay:
@@ -71,7 +86,8 @@ class Relay:
         self._failed = False
         self._unjudgeable = False
         self._reading = True
-        self._repeats = Repeats() if adapter.repeats else None
+        repeats = adapter.repeats and not (framer.whole or adapter.arrays)
+        self._repeats = Repeats(framer.limit) if repeats else None
         self._sent = False
 
     @property
@@ -207,7 +223,7 @@ class Relay:
     def _add_text(self, frame: Frame, text: str) -> None:
         """Take a frame that was a piece of text and nothing else."""
         self._completion.add_text(text)
-        if self._repeats is not None:
+        if self._repeats is not None and self.adapter.repeats:
             self._repeats.learn(frame, text)
 
     def _count(self, name: str) -> None:
@@ -244,6 +260,8 @@ class Relay:
             self.done = True
         if self.done:
             self._fail_closed()
+        if self.done or self.failure is not None:
+            self._repeats = None  # nothing follows, not even what is known
         return self._joined(ready, chunk)
 
     def _joined(self, ready: list[bytes], chunk: bytes) -> bytes:
@@ -340,9 +358,12 @@ class Relay:
         ``names``: those of the objects in it that look like a tool call, whether or not the adapter knows them.
         """
         holds = False
+        apply = self._completion.apply
         for event in events:
-            self._completion.apply(event)
+            apply(event)
             kind = type(event)
+            if kind in _HARMLESS:
+                continue
             if isinstance(event, ToolCallDelta):
                 # Each piece accounts for one such object of its own call, and for none that stands beside it.
                 for name in names:
@@ -356,7 +377,7 @@ class Relay:
                 holds = True
             elif kind is StreamError:
                 self._failed = True
-            elif kind is End:
+            else:
                 self.done = True
         if names:
             self._count("tool call")

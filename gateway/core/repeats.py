@@ -14,12 +14,13 @@ _PATIENCE = 8
 class Repeats:
     """What surrounds the text of the frame that was read last."""
 
-    __slots__ = ("_length", "_patience", "_prefix", "_suffix")
+    __slots__ = ("_limit", "_patience", "_prefix", "_suffix")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        """``limit``: largest size of a frame, in bytes."""
+        self._limit = limit
         self._prefix = b""
         self._suffix = b""
-        self._length = 0
         self._patience = _PATIENCE
 
     def learn(self, frame: Frame, text: str) -> None:
@@ -29,13 +30,19 @@ class Repeats:
         self._patience -= 1
         raw = frame.raw
         # Without a backslash nothing is escaped, so the text stands in the frame as it is; where it stands once,
-        # that is the value that was read, and no key or type that happens to look like it.
+        # that is the value that was read, and no key or type that happens to look like it. A text of "," may
+        # also seem to stand between two other strings, and overlap itself there.
         quoted = b'"%b"' % text.encode()
-        if frame.shape is Shape.REGULAR and b"\\" not in raw and raw.count(quoted) == 1:
-            before, _, after = raw.partition(quoted)
-            self._prefix = before + b'"'
-            self._suffix = b'"' + after
-            self._length = len(raw) - len(quoted) + 2
+        start = raw.find(quoted)
+        if (
+            text
+            and frame.shape is Shape.REGULAR
+            and b"\\" not in raw
+            and start >= 0
+            and raw.find(quoted, start + 1) < 0
+        ):
+            self._prefix = raw[: start + 1]
+            self._suffix = raw[start + len(quoted) - 1 :]
         else:
             self._prefix = b""
 
@@ -49,7 +56,7 @@ class Repeats:
         if not prefix or not chunk.startswith(prefix) or not chunk.endswith(self._suffix):
             return ""
         middle = chunk[len(prefix) : len(chunk) - len(self._suffix)]
-        if len(chunk) < self._length or b'"' in middle or b"\\" in middle:
+        if len(chunk) > self._limit or b'"' in middle or b"\\" in middle:
             return ""
         try:
             text = middle.decode()

@@ -11,6 +11,7 @@ from gateway.core.frames import BufferedFramer, Frame, Shape
 # An atomic group: without it a CRLF backtracks into two line ends, and frames are cut in half.
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r){2}")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_COMMENTS = re.compile(rb"(?::[^\r\n]*+\r?\n)++")
 _LF = 10
 _BOM = b"\xef\xbb\xbf"
 # Some clients split lines where Unicode does (U+2028, vertical tab …), and would find a field in a comment.
@@ -33,7 +34,7 @@ class SSEFramer(BufferedFramer):
         if (
             not self._parts
             and chunk[:6] == b"data: "
-            and 6 < chunk.find(b"\n") == len(chunk) - 2 < self.limit
+            and 6 < chunk.find(b"\n") == len(chunk) - 2 < self.limit - 1
             and chunk[-1] == _LF
             and b"\r" not in chunk
         ):
@@ -65,7 +66,7 @@ class SSEFramer(BufferedFramer):
                 frames.append(self._frame(chunk[start:end]))
                 start = end
         rest = chunk[start:] if start else chunk
-        if rest[:1] == b":" and rest[-1:] == b"\n" and rest.count(b"\n") == rest.count(b"\n:") + 1:
+        if rest[:1] == b":" and _COMMENTS.fullmatch(rest):
             # A sign of life that lacks its blank line must not wait for the next event.
             frames.append(self._frame(rest))
             rest = b""
@@ -109,7 +110,8 @@ class SSEFramer(BufferedFramer):
         data: list[bytes] = []
         events: list[bytes] = []
         fields = False
-        for line in _LINE_END.split(text):
+        lines = _LINE_END.split(text)
+        for number, line in enumerate(lines):
             if line.startswith(b":") and not _PLAIN.fullmatch(line):
                 shape = max(shape, Shape.IRREGULAR)
             if not line or line.startswith(b":"):
@@ -122,9 +124,9 @@ class SSEFramer(BufferedFramer):
                 events.append(value)
             elif name in (b"id", b"retry"):
                 shape = max(shape, Shape.IRREGULAR)
-            elif line[:1] in b"{[" and not data:
+            elif line[:1] in b"{[" and not fields:
                 # Bare JSON between events, as Gemini sends some errors: one client reads it.
-                return Frame(raw, text.strip(b"\r\n"), "", Shape.IRREGULAR)
+                return Frame(raw, b"\n".join(lines[number:]).strip(b"\n"), "", Shape.IRREGULAR)
             else:
                 shape = Shape.BROKEN
             fields = True

@@ -91,6 +91,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         raise Ambiguous
 
 
+# Compared case-folded: to some clients the long s (U+017F) is an s.
 _ARGUMENTS = frozenset({"arguments", "input", "args"})
 
 
@@ -98,17 +99,17 @@ def _call_names(value: Any, keys: AbstractSet[str]) -> Iterator[str]:
     children: Iterable[Any] = ()
     if isinstance(value, dict):
         children = value.values()
-        if any(key not in keys and key.lower() in keys for key in value):
+        if any(key not in keys and key.casefold() in keys for key in value):
             yield ""
         names = [
             child
             for key, child in value.items()
-            if key.lower() == "name" and isinstance(child, str) and child
+            if key.casefold() == "name" and isinstance(child, str) and child
         ]
-        if names and not _ARGUMENTS.isdisjoint(map(str.lower, value)):
+        if names and not _ARGUMENTS.isdisjoint(map(str.casefold, value)):
             yield from names
             # What the arguments of a call look like is the tool's own business.
-            children = [child for key, child in value.items() if key.lower() not in _ARGUMENTS]
+            children = [child for key, child in value.items() if key.casefold() not in _ARGUMENTS]
     elif isinstance(value, list):
         children = value
     for child in children:

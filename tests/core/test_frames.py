@@ -42,7 +42,6 @@ def test_write_lines():
     framer = LineFramer(LIMIT)
     assert not framer.whole
     assert framer.wrap(b"{}", "ignored", first=True) == b"{}\n"
-    assert framer.mend() == b"\n"
     assert framer.end() == b""
     assert framer.keep_alive(b": ping\n\n") == b""
 
@@ -79,7 +78,6 @@ def test_whole_is_bounded():
 def test_write_whole():
     framer = WholeFramer(LIMIT)
     assert framer.wrap(b"{}", "ignored", first=True) == b"{}"
-    assert framer.mend() is None
     assert framer.end() == b""
     assert framer.keep_alive(b": ping\n\n") == b""
 

@@ -29,7 +29,9 @@ def test_framer_for(content_type, streamed, kind):
 
 
 def test_the_line_end_is_the_wire_s_own():
-    assert framer_for("text/event-stream", 9, streamed=True, newline=b"\r\n").mend() == b"\r\n\r\n"
+    assert (
+        framer_for("text/event-stream", 9, streamed=True, newline=b"\r\n").wrap(b"{}") == b"data: {}\r\n\r\n"
+    )
 
 
 def test_every_type_has_a_framer_that_reads_what_it_writes():

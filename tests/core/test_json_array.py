@@ -92,7 +92,6 @@ def test_write():
     assert framer.end() == b"\n]"
     assert framer.end(first=True) == b"[]"
     assert framer.keep_alive(b": ping\n\n") == b"\n"
-    assert framer.mend() is None
 
 
 def test_write_a_whole_body():

@@ -4,101 +4,10 @@
 ``release``, ``refuse``, ``fail`` and ``keep-alive`` call the method; ``==`` lists the flags that are up.
 """
 
-import msgspec
 import pytest
 
-from gateway.core.adapter import Payload, RequestAdapter, ResponseAdapter
-from gateway.core.errors import ErrorKind, UpstreamReset
-from gateway.core.frames import LineFramer, OpaqueFramer, WholeFramer
-from gateway.core.json_array import ArrayFramer
-from gateway.core.relay import Relay
-from gateway.core.sse import SSEFramer
-from gateway.core.view import (
-    END,
-    Completion,
-    Finish,
-    FinishReason,
-    Start,
-    StreamError,
-    TextDelta,
-    ToolCallDelta,
-    Unknown,
-    Usage,
-)
-
-FRAMERS = {
-    "sse": SSEFramer,
-    "lines": LineFramer,
-    "array": ArrayFramer,
-    "whole": WholeFramer,
-    "opaque": OpaqueFramer,
-}
-
-
-class Fake(ResponseAdapter):
-    """One letter per event: t text, c call, s call that the provider runs, u usage, f finish, e error."""
-
-    terminator = b"[DONE]"
-
-    def events(self, frame):
-        if frame.data == self.terminator:
-            return [END]
-        self.event_name = ""
-        value = msgspec.json.decode(frame.data)
-        return [
-            event for one in (value if isinstance(value, list) else [value]) for event in self._events(one)
-        ]
-
-    def _events(self, value):
-        for key, content in value.items():
-            match key:
-                case "t":
-                    yield TextDelta(content)
-                case "c":
-                    arguments = content.get("arguments", "")
-                    written = (
-                        arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
-                    )
-                    yield ToolCallDelta(content.get("i", 0), "", content.get("name", ""), written)
-                case "s":
-                    yield ToolCallDelta(9, "", content["name"], content["arguments"], server_executed=True)
-                case "u":
-                    yield Usage(content)
-                case "f":
-                    yield Finish(FinishReason(content))
-                case "e":
-                    yield StreamError(ErrorKind.UNKNOWN, content)
-                case "id":
-                    yield Start(content)
-                case "event":
-                    self.event_name = content
-                case _:
-                    yield Unknown(key)
-
-    def hides(self, frame):
-        return frame.data.startswith(b'{"u"')
-
-    def error(self, error):
-        return [Payload(b'{"e":"%s"}' % error.text.encode(), "error")]
-
-    def refusal(self, text, held, completion):
-        return [Payload(b'{"t":"%s"}' % text.encode()), Payload(b'{"f":"stop"}')]
-
-
-def make(framer="sse", *, gate=True, hiding=False, limit=1000, hold_limit=1000):
-    adapter = Fake(RequestAdapter(b"{}"), streamed=True)
-    adapter.hiding = hiding
-    completion = Completion()
-    return Relay(FRAMERS[framer](limit), adapter, completion, gate=gate, hold_limit=hold_limit), completion
-
-
-def flags(relay):
-    up = [
-        name
-        for name in ("held", "done", "complete", "failure", "unreadable", "at_boundary", "gated", "whole")
-        if getattr(relay, name)
-    ]
-    return " ".join([*up, *(f"?{name}" for name in relay.unknown)])
+from gateway.core.errors import UpstreamReset
+from tests.core.fake import Fake, flags, make
 
 
 def play(script, **options):
@@ -137,17 +46,16 @@ def play(script, **options):
 
 
 OBSERVING = {
-    "chunks pass as they are": (
+    "events pass as they are, once they are whole": (
         {},
         """
         ==
         keep-alive
         >> data: {"t":"a"}⏎⏎data: {"c":
-        << data: {"t":"a"}⏎⏎data: {"c":
-        ==
-        keep-alive
+        << data: {"t":"a"}⏎⏎
+        == at_boundary
         >> {"name":"f","arguments":"{}"}}⏎⏎
-        << {"name":"f","arguments":"{}"}}⏎⏎
+        << data: {"c":{"name":"f","arguments":"{}"}}⏎⏎
         == at_boundary
         keep-alive
         << : keep-alive⏎⏎
@@ -172,14 +80,38 @@ OBSERVING = {
         {},
         """
         >> data: {"f":"stop"}⏎⏎: rest
-        << data: {"f":"stop"}⏎⏎: rest
+        << data: {"f":"stop"}⏎⏎
         close
+        << : rest
         == complete at_boundary
         """,
     ),
     "an unterminated event counts": (
         {},
-        ">> data: [DONE]\n<< data: [DONE]\nclose\n== done complete at_boundary",
+        ">> data: [DONE]\nclose\n<< data: [DONE]\n== done complete at_boundary",
+    ),
+    "a sign of life does not wait for its blank line": (
+        {},
+        """
+        >> : ping⏎
+        << : ping⏎
+        >> ⏎data: {"t":"a"}⏎⏎
+        << ⏎data: {"t":"a"}⏎⏎
+        """,
+    ),
+    "too large an event that is whole ends the reading too": (
+        {"limit": 20},
+        """
+        >> data: {"t":"0123456789"}⏎⏎data: {"t"
+        << data: {"t":"0123456789"}⏎⏎data: {"t"
+        == complete unreadable
+        fail
+        << abort
+        """,
+    ),
+    "too large a whole body ends the reading": (
+        {"framer": "whole", "limit": 5},
+        ">> {\n<< {\n>> 12345\n<< 12345\n>> 6\n<< 6\n== complete unreadable whole\nclose",
     ),
     "too large an event ends the reading, not the stream": (
         {"limit": 20},
@@ -202,7 +134,7 @@ OBSERVING = {
         << "a"}
         keep-alive
         close
-        == done complete at_boundary whole
+        == done complete whole
         """,
     ),
     "an array says itself that it has ended": (
@@ -225,16 +157,16 @@ OBSERVING = {
         << \xff
         keep-alive
         close
-        == done complete at_boundary whole
+        == done complete whole
         """,
     ),
-    "a failure closes half an event": (
+    "a failure in half an event, which has not left": (
         {},
         """
         >> data: {"t":"a"}⏎⏎data: {"t"
-        << data: {"t":"a"}⏎⏎data: {"t"
+        << data: {"t":"a"}⏎⏎
         fail
-        << ⏎⏎event: error⏎data: {"e":"broken"}⏎⏎
+        << event: error⏎data: {"e":"broken"}⏎⏎
         """,
     ),
     "a failure between events": (
@@ -246,12 +178,12 @@ OBSERVING = {
         << event: error⏎data: {"e":"broken"}⏎⏎
         """,
     ),
-    "a failure in half an element": ({"framer": "array"}, '>> [{"t"\n<< [{"t"\nfail\n<< abort'),
+    "a failure in half an element": ({"framer": "array"}, '>> [{"t"\nfail\n<< [{"e":"broken"}⏎]'),
     "a failure between elements": (
         {"framer": "array"},
         '>> [{"t":"a"}\n<< [{"t":"a"}\nfail\n<< ,\r⏎{"e":"broken"}⏎]',
     ),
-    "a failure in half a line": ({"framer": "lines"}, '>> {"t"\n<< {"t"\nfail\n<< ⏎{"e":"broken"}⏎'),
+    "a failure in half a line": ({"framer": "lines"}, '>> {"t"\nfail\n<< {"e":"broken"}⏎'),
     "a failure of a whole body": ({"framer": "whole"}, ">> {\n<< {\nfail\n<< abort"),
 }
 SIFTING = {
@@ -521,19 +453,51 @@ GATING = {
 }
 
 
+@pytest.mark.parametrize("repeats", [False, True])
 @pytest.mark.parametrize(("options", "script"), OBSERVING.values(), ids=OBSERVING)
-def test_observing(options, script):
-    play(script, gate=False, **options)
+def test_observing(options, script, repeats):
+    play(script, gate=False, repeats=repeats, **options)
 
 
+@pytest.mark.parametrize("repeats", [False, True])
 @pytest.mark.parametrize(("options", "script"), SIFTING.values(), ids=SIFTING)
-def test_sifting(options, script):
-    play(script, gate=False, **options)
+def test_sifting(options, script, repeats):
+    play(script, gate=False, repeats=repeats, **options)
 
 
+@pytest.mark.parametrize("repeats", [False, True])
 @pytest.mark.parametrize(("options", "script"), GATING.values(), ids=GATING)
-def test_gating(options, script):
-    play(script, **options)
+def test_gating(options, script, repeats):
+    play(script, repeats=repeats, **options)
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_pieces_of_text_that_repeat_are_not_read_again(monkeypatch, gate):
+    read = []
+    events = Fake.events
+    monkeypatch.setattr(Fake, "events", lambda self, frame: read.append(frame.data) or events(self, frame))
+    relay, completion = make(gate=gate, repeats=True)
+    piece = b'data: {"t":"%b"}\n\n'
+    for text in (b"a", b"b"):
+        chunk = piece % text
+        assert relay.feed(chunk) is chunk
+    two = piece % b"c" + piece % b"d"
+    assert relay.feed(two) is two
+    assert relay.feed((piece % b"e")[:9]) == b""
+    assert relay.feed((piece % b"e")[9:]) == piece % b"e"
+    assert (completion.text, read) == ("abcde", [b'{"t":"a"}'])
+    relay.feed(b"data: {}\n\n" + piece % b"f")
+    assert (completion.text, read) == ("abcdef", [b'{"t":"a"}', b"{}", b'{"t":"f"}'])
+
+
+def test_an_answer_that_turns_out_not_to_repeat_is_read():
+    relay, _ = make(repeats=True)
+    relay.adapter.repeats = False
+    for _ in range(3):
+        relay.feed(b'data: {"t":"a"}\n\n')
+    relay.adapter.events = None
+    relay.feed(b'data: {"t":"a"}\n\n')
+    assert relay.failure is not None
 
 
 @pytest.mark.parametrize(
@@ -554,14 +518,16 @@ def test_over(monkeypatch, terminates, answer, over):
     assert relay.over is over
 
 
-def test_observing_returns_the_same_object():
-    relay, completion = make(gate=False)
-    for chunk in (b"", b"data: {", b'"t":"a"}\n\ndata: [DONE]\n\n', b"trailing"):
+@pytest.mark.parametrize("gate", [False, True])
+def test_a_chunk_of_whole_events_is_the_same_object(gate):
+    relay, completion = make(gate=gate)
+    for chunk in (b'data: {"t":"a"}\n\n', b'data: {"t":"b"}\n\n: hi\n\ndata: {"t":"c"}\n\n', b": ping\r\n"):
         assert relay.feed(chunk) is chunk
-    assert completion.text == "a"
+    assert completion.text == "abc"
 
 
-def test_gating_returns_the_same_object_for_a_chunk_that_is_one_event():
-    relay, _ = make()
-    chunk = b'data: {"t":"a"}\n\n'
-    assert relay.feed(chunk) is chunk
+@pytest.mark.parametrize("framer", ["whole", "opaque"])
+def test_any_chunk_of_a_whole_body_is_the_same_object(framer):
+    relay, _ = make(framer, gate=False)
+    for chunk in (b"", b'{"t":', b'"a"}', b"trailing"):
+        assert relay.feed(chunk) is chunk

@@ -1,5 +1,6 @@
 """What an upstream may try so that a call leaves a gated answer unjudged."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.errors import NotEvaluated
-from tests.core.test_relay import make
+from tests.core.fake import make
 
 # Nothing of these may leave a gated answer, whatever precedes or follows.
 CALL = '{"c":{"name":"canary","arguments":"{}"}}'
@@ -88,11 +89,20 @@ pieces = st.lists(
             b"\n",
             b"\r",
             b": note\n\n",
+            b": note\n",
+            b": note\r\n",
             b"data: [DONE]\n\n",
         ]
     ),
     max_size=8,
 )
+
+
+def said(passed):
+    """What a client reads; a comment passes alone if it came alone, so comments depend on the cuts."""
+    lines = re.split(rb"\r\n|\n|\r", passed)
+    fields = [line.partition(b":") for line in lines if line and not line.startswith(b":")]
+    return [(name, value.strip()) for name, _, value in fields]
 
 
 @given(pieces, st.lists(st.integers(0, 300), max_size=6), st.booleans())
@@ -106,5 +116,5 @@ def test_no_byte_of_a_call_leaves_before_the_verdict(parts, marks, hiding):
         assert b"canary" not in passed
         refused = b"" if relay.failure else relay.refuse("no") if relay.held else b""
         assert b"canary" not in refused
-        outputs.append((passed, refused, relay.failure is None, completion.tool_calls))
+        outputs.append((said(passed), refused, relay.failure is None, completion.tool_calls))
     assert outputs[0] == outputs[1] == outputs[2]

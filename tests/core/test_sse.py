@@ -1,6 +1,7 @@
 """Server-sent events at any cut: the standard's rules, and how sure one can be that a client reads the same."""
 
-from itertools import pairwise
+import re
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from gateway.testing import cuts
 R, I, C, E, B = Shape.REGULAR, Shape.IRREGULAR, Shape.COMMENT, Shape.EMPTY, Shape.BROKEN  # noqa: E741  # a table reads better so
 BOM = b"\xef\xbb\xbf"
 LIMIT = 1 << 20
+_COMMENT = re.compile(rb"(?:^|[\r\n]):[^\r\n]*\r?\n\Z")
 
 
 def read(chunks, limit=LIMIT):
@@ -67,6 +69,7 @@ def read(chunks, limit=LIMIT):
         (b'{"a": 1}\n\n', [(I, b'{"a": 1}', "")]),
         (b'[{"a":\n1}]\n\n', [(I, b'[{"a":\n1}]', "")]),
         (b'data: a\n{"a": 1}\n\n', [(B, b"a", "")]),
+        (b'event: x\n{"a": 1}\n\n', [(B, b"", "x")]),
         ('data: {"a": "\u2028\u2029\x85"}\n\n'.encode(), [(R, '{"a": "\u2028\u2029\x85"}'.encode(), "")]),
         (b"data: a\x0b\x0c\x1cb\n\n", [(R, b"a\x0b\x0c\x1cb", "")]),
         (b"data: a", [(I, b"a", "")]),
@@ -109,8 +112,53 @@ def test_cuts_do_not_matter(pieces, marks):
     raw = b"".join(pieces)
     marks = [0, *sorted(min(mark, len(raw)) for mark in marks), len(raw)]
     parts = [raw[a:b] for a, b in pairwise(marks)]
-    assert read(parts) == read([raw]) == read([bytes((byte,)) for byte in raw])
-    assert b"".join(frame.raw for frame in read(parts)) == raw
+    uncut = read([raw])
+    for chunks in (parts, [bytes((byte,)) for byte in raw]):
+        frames = read(chunks)
+        assert b"".join(frame.raw for frame in frames) == raw
+        assert [(frame.data, frame.event) for frame in frames if frame.data] == [
+            (frame.data, frame.event) for frame in uncut if frame.data
+        ]
+        # A comment that came alone passes alone: what follows it is then another frame.
+        if not any(_COMMENT.search(raw[:end]) for end in accumulate(map(len, chunks))):
+            assert frames == uncut
+
+
+@pytest.mark.parametrize(
+    ("chunk", "passes"),
+    [
+        (b": ping\n", True),
+        (b": ping\r\n", True),
+        (b":\n: two lines\n", True),
+        (b"data: a\n\n: ping\n", True),
+        (b": ping", False),
+        (b": ping\r", False),
+        (b": ping\n:", False),
+        (b": ping\ndata: a\n", False),
+        (b": ping\rdata: a\n", False),
+        (b"data: a\n: ping\n", False),
+        (b"\n: ping\n", False),
+    ],
+)
+def test_a_whole_comment_line_does_not_wait_for_its_blank_line(chunk, passes):
+    framer = SSEFramer(LIMIT)
+    frames = framer.feed(chunk)
+    assert (framer.pending == 0) is passes
+    if passes:
+        assert frames[-1].shape is C
+        assert b"".join(frame.raw for frame in frames) == chunk
+    framer.feed(b"\n" if chunk.endswith(b"\n") else b"\n\n")
+    assert [frame.data for frame in framer.feed(b"data: b\n\n")] == [b"b"]
+
+
+def test_json_without_a_field_may_follow_a_comment():
+    (frame,) = read([b': c\n{"a":\r\n1}\r\n\r\n'])
+    assert (frame.shape, frame.data) == (I, b'{"a":\n1}')
+
+
+def test_a_comment_that_clients_cut_elsewhere_is_none():
+    (frame,) = SSEFramer(LIMIT).feed(": \u2028data: x\n".encode())
+    assert frame.shape is E
 
 
 def test_an_unfinished_event_is_bounded():
@@ -128,7 +176,9 @@ def test_a_finished_event_is_bounded():
     framer = SSEFramer(100)
     assert len(framer.feed(b"data: a\n\n" * 50)) == 50
     assert not framer.overflow
-    assert len(framer.feed(b"data: " + b"x" * 100 + b"\n\n")) == 1
+    assert len(framer.feed(b"data: " + b"x" * 92 + b"\n\n")) == 1
+    assert not framer.overflow
+    assert len(framer.feed(b"data: " + b"x" * 93 + b"\n\n")) == 1
     assert framer.overflow
 
 
@@ -146,9 +196,7 @@ def test_write():
     assert not framer.whole
     assert framer.wrap(b'{"a":1}', first=True) == b'data: {"a":1}\n\n'
     assert framer.wrap(b'{"a":\r\n1\r,\n}', "go") == b'event: go\ndata: {"a": 1 , }\n\n'
-    assert framer.mend() == b"\n\n"
     assert framer.end(first=True) == b""
     assert framer.keep_alive(b": ping\n\n") == b": ping\n\n"
     crlf = SSEFramer(LIMIT, b"\r\n")
     assert crlf.wrap(b"{}", "go") == b"event: go\r\ndata: {}\r\n\r\n"
-    assert crlf.mend() == b"\r\n\r\n"

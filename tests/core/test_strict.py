@@ -175,10 +175,29 @@ def test_duplicate_member(document, key):
         (b'{"name": "f", "NAME": "g", "args": {}}', "fg"),
         (b'{"Name": "f", "name": null, "args": {}}', "f"),
         (b'{"text": "{\\"name\\": \\"f\\", \\"arguments\\": 1}"}', ""),
+        # To some clients the long s is an s.
+        ('{"name": "f", "argument\u017f": {}}'.encode(), "f"),
     ],
 )
 def test_call_names(document, names):
     assert "".join(call_names(*tree(document))) == names
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        ('{"tool_calls": [{"name": "f"}]}', []),
+        ('{"Tool_Calls": [{"name": "f"}]}', [""]),
+        ('{"tool_call\u017f": [{"name": "f"}]}', [""]),
+        ('{"tool_\\u0043alls": [{"name": "f"}]}', [""]),
+        ('[{"x": {"TOOL_CALLS": [{"name": "f"}], "name": "a", "args": 1}}]', ["", "a"]),
+        ('{"args": 1, "name": "f", "input": {"TOOL_CALLS": [{"name": "g"}]}}', ["f"]),
+        # Without a name there is no call.
+        ('{"Tool_Calls": []}', []),
+    ],
+)
+def test_a_member_that_leads_to_a_call_in_another_spelling(document, names):
+    assert call_names(*tree(document.encode()), frozenset({"tool_calls"})) == names
 
 
 class Body(msgspec.Struct):

@@ -133,6 +133,7 @@ class ChatResponse(ResponseAdapter):
                 self._started = True
                 if self.streamed and all(choice.delta is None for choice in choices):
                     self._said = {}
+                    self.repeats = False  # what a frame says depends on the ones before
             created = chunk.created if isinstance(chunk.created, int) else None
             events.append(Start(string(chunk.id), string(chunk.model), created))
         for position, choice in enumerate(choices or ()):

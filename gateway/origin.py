@@ -1,0 +1,122 @@
+"""One upstream host: requests written to, and answers read from, connections of aiohttp's pool.
+
+aiohttp's client session prepares cookies, redirects, authentication, middlewares and payloads for every
+request: more work than all that the gateway itself does to one, and nothing that a proxy may do. Here a request
+whose body is in memory is one write. Connecting, TLS, name resolution, pooling and parsing stay aiohttp's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp import http_exceptions
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+_JOINED = 16 << 10
+"""Bodies up to this size are joined with the head: one write, one packet."""
+_BODILESS = frozenset({"GET", "HEAD"})
+_PARSER: dict[str, Any] = {
+    "read_until_eof": True,
+    "auto_decompress": True,  # a net: identity is what is asked for
+    "read_bufsize": 64 << 10,
+    "max_line_size": 8190,
+    "max_field_size": 64 << 10,
+    "max_headers": 256,
+}
+
+
+class Answer:
+    """The head of an answer, and its body as it comes."""
+
+    __slots__ = ("_connection", "content", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: "CIMultiDictProxy[str]",
+        content: aiohttp.StreamReader,
+        connection: Any,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.content = content
+        self._connection = connection
+
+    @property
+    def length(self) -> int | None:
+        """The body's length as the upstream states it."""
+        length = self.headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() else None
+
+    @property
+    def whole_length(self) -> int | None:
+        """The length of the body as it is read: not known if it is decoded on the way."""
+        return None if "Content-Encoding" in self.headers else self.length
+
+    @property
+    def delimited(self) -> bool:
+        """Whether HTTP itself says where the body ends; else a cut one looks whole."""
+        return "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
+
+    def close(self) -> None:
+        """Cut the connection if the body has not ended: the upstream stops, and nobody reads a torn one."""
+        self._connection.close()
+
+
+class Origin:
+    """A scheme, host and port."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: URL) -> None:
+        """``url``: any of the origin; raises ``ValueError`` for one that is none."""
+        connector = session.connector
+        if connector is None or url.scheme not in ("http", "https") or not url.raw_host or url.user:
+            raise ValueError(url)
+        self._connector = connector
+        # What the pool asks a request about: where it goes, and by which TLS.
+        self._template = aiohttp.ClientRequest("GET", url.origin(), loop=session.loop, session=session)
+        self._host = f"Host: {url.host_port_subcomponent}\r\n"
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        timeout: aiohttp.ClientTimeout,
+    ) -> Answer:
+        """Send a request, return its answer once the head has come.
+
+        Raises what aiohttp's connector and parser raise; an error has ``reused`` if the connection had served
+        another request before.
+        """
+        connection = await self._connector.connect(self._template, [], timeout)
+        try:
+            protocol: Any = connection.protocol
+            try:
+                protocol.set_response_params(skip_payload=method == "HEAD", **_PARSER)
+                if protocol.transport.is_closing():
+                    raise aiohttp.ClientConnectionResetError
+                lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+                if body or method not in _BODILESS:
+                    lines = f"Content-Length: {len(body)}\r\n{lines}"
+                head = f"{method} {target} HTTP/1.1\r\n{self._host}{lines}\r\n".encode()
+                if len(body) <= _JOINED:
+                    protocol.transport.write(head + body)
+                else:
+                    protocol.transport.write(head)
+                    protocol.transport.write(body)
+                while True:
+                    message, content = await protocol.read()
+                    if message.code >= 200 or message.code == 101:
+                        break
+            except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError) as error:
+                error.reused = hasattr(protocol, "served")  # type: ignore[union-attr]  # told to whoever decides on a retry
+                raise
+            protocol.served = True
+        except BaseException:
+            connection.close()
+            raise
+        # With its last byte the connection is free, even while the body is still to be read from memory.
+        content.on_eof(connection.release)
+        return Answer(message.code, message.headers, content, connection)
