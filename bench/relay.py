@@ -4,7 +4,6 @@ Frames come singly, as from a paced stream, and many to a chunk, as from a fast 
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 
@@ -18,10 +17,22 @@ from gateway.providers import load
 LIMIT = 16 << 20
 
 
-def frames(count: int) -> list[bytes]:
-    """The mock upstream's stream without its chunked framing: an event each."""
+PADS = ("", "aZ3", "Qw9Xk2LmP0")
+
+
+def frames(count: int, extra: str = "") -> list[bytes]:
+    """The mock upstream's stream without its chunked framing: an event each.
+
+    ``extra``: nothing; ``padding``, as OpenAI pads its events; or ``number``, which no event shares with another.
+    """
     events = [upstream.FIRST, *[upstream.TEXT] * (count - 2), upstream.LAST]
-    return [event.partition(b"\r\n")[2][:-2] for event in events] + [b"data: [DONE]\n\n"]
+    found = [event.partition(b"\r\n")[2][:-2] for event in events]
+    for n, event in enumerate(found):
+        if extra == "padding":
+            found[n] = event.replace(b"}\n\n", b',"obfuscation":"%b"}\n\n' % PADS[n % 3].encode())
+        elif extra == "number":
+            found[n] = event.replace(b"}\n\n", b',"number":%d}\n\n' % (1000 + n))
+    return [*found, b"data: [DONE]\n\n"]
 
 
 def relay(*, gate: bool) -> Relay:
@@ -48,11 +59,16 @@ def seconds_per_frame(chunks: Sequence[bytes], count: int, *, gate: bool) -> flo
 
 
 def lines(count: int, passes: int) -> Iterator[str]:
-    singly = frames(count)
-    size = statistics.mean(map(len, singly))
-    yield f"| per frame of {size:.0f} bytes | observing | gating |"
+    yield "| per frame of some 240 bytes | observing | gating |"
     yield "|---|---:|---:|"
-    for name, group in (("one to a chunk", 1), ("16 to a chunk", 16)):
+    for name, extra, group in (
+        ("alike but for their text, one to a chunk", "", 1),
+        ("the same, 16 to a chunk", "", 16),
+        ("padded, one to a chunk", "padding", 1),
+        ("all different, one to a chunk", "number", 1),
+        ("the same, 16 to a chunk", "number", 16),
+    ):
+        singly = frames(count, extra)
         chunks = [b"".join(singly[start : start + group]) for start in range(0, len(singly), group)]
         cells = (
             1e6 * min(seconds_per_frame(chunks, len(singly), gate=gate) for _ in range(passes))

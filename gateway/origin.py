@@ -5,6 +5,7 @@ request: more work than all that the gateway itself does to one, and nothing tha
 whose body is in memory is one write. Connecting, TLS, name resolution, pooling and parsing stay aiohttp's.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,7 +75,9 @@ class Origin:
             raise ValueError(url)
         self._connector = connector
         # What the pool asks a request about: where it goes, and by which TLS.
-        self._template = aiohttp.ClientRequest("GET", url.origin(), loop=session.loop, session=session)
+        self._template = aiohttp.ClientRequest(
+            "GET", url.origin(), loop=asyncio.get_running_loop(), session=session
+        )
         self._host = f"Host: {url.host_port_subcomponent}\r\n"
 
     async def send(

@@ -136,6 +136,8 @@ class ResponseAdapter:
 
     call_keys: ClassVar[frozenset[str]] = frozenset()
     """The members, in lower case, through which a client reaches a call: a gate takes no other spelling."""
+    padding: ClassVar[frozenset[bytes]] = frozenset()
+    """Members of a frame whose strings mean nothing to anybody."""
     repeats: bool = False
     """A frame that differs from a piece of text only in that text is one more piece, and changes nothing else.
 

@@ -87,7 +87,7 @@ class Relay:
         self._unjudgeable = False
         self._reading = True
         repeats = adapter.repeats and not (framer.whole or adapter.arrays)
-        self._repeats = Repeats(framer.limit) if repeats else None
+        self._repeats = Repeats(framer.limit, adapter.padding) if repeats else None
         self._sent = False
 
     @property
@@ -197,8 +197,6 @@ class Relay:
         return True
 
     def _observe(self, frame: Frame) -> tuple[Event, ...]:
-        if self._repeated(frame):
-            return ()
         try:
             events = tuple(self.adapter.events(frame))
         except Exception:  # noqa: BLE001  # whatever an adapter can't read, a stream that is only observed goes on

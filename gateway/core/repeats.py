@@ -1,9 +1,14 @@
 """Recognise one more piece of text without reading it again.
 
-Most frames of a stream differ from the one before only in the text they carry. Once such a frame has been
-read, and judged if it must be, another one with the same bytes around a plain string is known: its structure
-is the same, so it holds the same keys, no more of them, and no call.
+Most frames of a stream differ from the one before only in the text they carry, and in what pads them. Once such
+a frame has been read, and judged if it must be, another one that is the same but for these strings is known: its
+structure is the same, so it holds the same keys, no more of them, and no call.
+
+No such frame holds a backslash, so every quotation mark in it delimits a string: cut at its quotation marks, it
+is its structure and its strings, in turns.
 """
+
+from collections.abc import Set as AbstractSet
 
 from gateway.core.frames import Frame, Shape
 
@@ -12,54 +17,70 @@ _PATIENCE = 8
 
 
 class Repeats:
-    """What surrounds the text of the frame that was read last."""
+    """The frame that was read last, without its text and its padding."""
 
-    __slots__ = ("_limit", "_patience", "_prefix", "_suffix")
+    __slots__ = ("_at", "_head", "_limit", "_lines", "_padded", "_padding", "_parts", "_patience")
 
-    def __init__(self, limit: int) -> None:
-        """``limit``: largest size of a frame, in bytes."""
+    def __init__(self, limit: int, padding: AbstractSet[bytes] = frozenset()) -> None:
+        """``limit``: largest size of a frame, in bytes; ``padding``: keys whose strings mean nothing to anybody."""
         self._limit = limit
-        self._prefix = b""
-        self._suffix = b""
+        self._padding = padding
+        self._head = b""  # what stands before the first string that varies; empty: no frame is known
+        self._parts: list[bytes] = []
+        self._at = 0
+        self._lines = 0
+        self._padded: list[int] = []
         self._patience = _PATIENCE
 
     def learn(self, frame: Frame, text: str) -> None:
         """Remember a frame whose only event was this piece of text."""
-        if self._patience <= 0:
+        self._head = b""
+        raw = frame.raw
+        if self._patience <= 0 or not text or frame.shape is not Shape.REGULAR or b"\\" in raw:
             return
         self._patience -= 1
-        raw = frame.raw
-        # Without a backslash nothing is escaped, so the text stands in the frame as it is; where it stands once,
-        # that is the value that was read, and no key or type that happens to look like it. A text of "," may
-        # also seem to stand between two other strings, and overlap itself there.
-        quoted = b'"%b"' % text.encode()
-        start = raw.find(quoted)
-        if (
-            text
-            and frame.shape is Shape.REGULAR
-            and b"\\" not in raw
-            and start >= 0
-            and raw.find(quoted, start + 1) < 0
-        ):
-            self._prefix = raw[: start + 1]
-            self._suffix = raw[start + len(quoted) - 1 :]
-        else:
-            self._prefix = b""
+        parts = raw.split(b'"')
+        string = text.encode()
+        if parts.count(string) != 1:
+            return  # what looks like the text may be a key, or a type
+        at = parts.index(string)
+        if at % 2 == 0 or parts[at + 1].lstrip().startswith(b":"):
+            return  # structure, or a key
+        self._padded = [
+            n
+            for n in range(3, len(parts), 2)
+            if parts[n - 2] in self._padding and parts[n - 1].strip() == b":"
+        ]
+        self._head = b'"'.join(parts[: min([at, *self._padded])]) + b'"'
+        for n in (at, *self._padded):
+            parts[n] = b""
+        self._at = at
+        self._parts = parts
+        self._lines = raw.count(b"\n")
 
     def forget(self) -> None:
         """Something else came between: the next piece is read."""
-        self._prefix = b""
+        self._head = b""
 
     def text(self, chunk: bytes) -> str:
         """Return the text of a chunk that is one whole known frame; empty for any other chunk."""
-        prefix = self._prefix
-        if not prefix or not chunk.startswith(prefix) or not chunk.endswith(self._suffix):
+        if not self._head or not chunk.startswith(self._head) or chunk.count(b"\n") != self._lines:
             return ""
-        middle = chunk[len(prefix) : len(chunk) - len(self._suffix)]
-        if len(chunk) > self._limit or b'"' in middle or b"\\" in middle:
+        if b"\\" in chunk or len(chunk) > self._limit:
+            return ""
+        parts = chunk.split(b'"')
+        if len(parts) != len(self._parts):
+            return ""
+        string = parts[self._at]
+        parts[self._at] = b""
+        for n in self._padded:
+            if not (parts[n].isalnum() or not parts[n]):
+                return ""
+            parts[n] = b""
+        if parts != self._parts:
             return ""
         try:
-            text = middle.decode()
+            text = string.decode()
         except UnicodeDecodeError:
             return ""
         if not text.isprintable():

@@ -320,3 +320,54 @@ def test_a_stream_whose_frames_say_all_of_the_text_is_read():
         relay = Relay(SSEFramer(1000), adapter, completion, gate=True)
         assert [bool(relay.feed(chunk)) for chunk in chunks] == [True, True, False]
         assert relay.held
+
+
+PADDED = b'data: {"id":"r1","t":"Hello","obfuscation":"aZ3"}\n\n'
+
+
+def padded(raw=PADDED, text="Hello"):
+    repeats = Repeats(1000, frozenset({b"obfuscation", b"p"}))
+    repeats.learn(Frame(raw, raw[6:-2]), text)
+    return repeats
+
+
+@pytest.mark.parametrize(
+    ("chunk", "text"),
+    [
+        (b'data: {"id":"r1","t":"a","obfuscation":"Qw9Xk2LmP0"}\n\n', "a"),
+        (b'data: {"id":"r1","t":"a","obfuscation":""}\n\n', "a"),
+        (b'data: {"id":"r1","t":"a","obfuscation":"a b"}\n\n', ""),
+        (b'data: {"id":"r1","t":"a","obfuscation":"a\nb"}\n\n', ""),
+        (b'data: {"id":"r1","t":"a","obfuscation":1}\n\n', ""),
+        (b'data: {"id":"r2","t":"a","obfuscation":"b"}\n\n', ""),
+        (b'data: {"id":"r1","t":"a","obfuscation":"b","tool":"c"}\n\n', ""),
+        (b'data: {"id":"r1","t":"a","tool_calls":"b"}\n\n', ""),
+    ],
+)
+def test_padding_may_be_any_letters_and_digits(chunk, text):
+    assert padded().text(chunk) == text
+
+
+def test_padding_before_the_text():
+    repeats = padded(b'data: {"p" : "abc", "t":"Hello"}\n\n')
+    assert repeats.text(b'data: {"p" : "xy", "t":"b"}\n\n') == "b"
+    assert repeats.text(b'data: {"q" : "xy", "t":"b"}\n\n') == ""
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'data: {"Hello":1,"x":"\\u0048ello"}\n\n',  # a key looks like the text, which is escaped
+        b'data: {"Hello" :1,"t":2}\n\n',  # a key, and no such string
+        b'data: {"t":"Hello","type":"Hello"}\n\n',
+        b'data: {"t":"Hell","o":1}\n\n',
+    ],
+)
+def test_a_text_that_may_be_something_else_is_not_learnt(raw):
+    assert padded(raw).text(raw) == ""
+
+
+def test_a_value_that_is_called_like_padding_is_no_padding():
+    repeats = padded(b'data: {"kind":"p","t":"Hello"}\n\n')
+    assert repeats.text(b'data: {"kind":"p","t":"b"}\n\n') == "b"
+    assert repeats.text(b'data: {"kind":"q","t":"b"}\n\n') == ""

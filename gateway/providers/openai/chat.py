@@ -67,6 +67,7 @@ class ChatResponse(ResponseAdapter):
 
     terminator = _DONE
     repeats = True
+    padding = frozenset({b"obfuscation", b"p"})
     call_keys = frozenset(
         {"choices", "delta", "message", "tool_calls", "function_call", "function", "custom", "name"}
     )
