@@ -485,9 +485,11 @@ def test_pieces_of_text_that_repeat_are_not_read_again(monkeypatch, gate):
     assert relay.feed(two) is two
     assert relay.feed((piece % b"e")[:9]) == b""
     assert relay.feed((piece % b"e")[9:]) == piece % b"e"
-    assert (completion.text, read) == ("abcde", [b'{"t":"a"}'])
+    # Where nothing is judged, reading a frame costs less than to recognise it among others.
+    others = [] if gate else [b'{"t":"c"}', b'{"t":"d"}', b'{"t":"e"}']
+    assert (completion.text, read) == ("abcde", [b'{"t":"a"}', *others])
     relay.feed(b"data: {}\n\n" + piece % b"f")
-    assert (completion.text, read) == ("abcdef", [b'{"t":"a"}', b"{}", b'{"t":"f"}'])
+    assert (completion.text, read) == ("abcdef", [b'{"t":"a"}', *others, b"{}", b'{"t":"f"}'])
 
 
 def test_an_answer_that_turns_out_not_to_repeat_is_read():
