@@ -87,7 +87,7 @@ class Gateway:
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
         self._recorder = Recorder(pipeline.done)
-        self._watchdog = Watchdog(settings.keepalive)
+        self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
         self._health = Health()
         self._proxy = Proxy(
             Parts(

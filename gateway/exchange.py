@@ -256,51 +256,58 @@ class Exchange:
 
     async def _pump(self, response: Answer, relay: Relay, gap: float) -> bytes:
         """Relay chunk by chunk until the upstream or its answer has ended; return what is left to write."""
-        i = self._i
         client = self._client
         watch = self._watch
         watch.relay = relay
         watch.write = client.write
-        stall = self._parts.settings.client_stall
         read = response.content.readany
         feed = relay.feed
+        write = client.writer.write
         gated = relay.gated
         errors = self._error_body
+        silent = True
         turn = 0
         try:
             while chunk := await read():
                 watch.idle = 0.0
-                if not self._received:
-                    self._received = perf_counter()
-                    watch.expect("gap", gap)
-                if errors is not None and len(errors) < _ERROR_BODY:
-                    errors += chunk
                 ready = feed(chunk)
-                if i.first_token is None and i.completion.begun:
-                    i.first_token = perf_counter()
+                if silent:
+                    silent = self._listen(gap)
                 if ready:
                     if not client.begun:
                         await self._begin(
                             response, response.whole_length if relay.whole and not gated else None
                         )
-                    watch.phase, watch.limit = "client", stall
                     client.sent += len(ready)
-                    await client.writer.write(ready)
-                    watch.phase, watch.limit = "gap", gap
-                if gated and (relay.failure is not None or relay.done):
+                    watch.writing = True
+                    await write(ready)
+                    watch.writing = False
+                if relay.stopped:
                     break
+                if errors is not None and len(errors) < _ERROR_BODY:
+                    errors += chunk
                 turn += len(chunk)
                 if turn > _TURN:
                     turn = 0
                     await asyncio.sleep(0)
         except aiohttp.ClientPayloadError as error:
             raise io.broken(error) from error
-        tail = b"" if gated and (relay.failure is not None or relay.done) else relay.close()
+        tail = b"" if relay.stopped else relay.close()
         if relay.failure is not None:
             raise relay.failure
         if not relay.complete or (relay.whole and relay.unreadable and not response.delimited):
             raise UpstreamProtocol("The upstream ended its answer before it was complete.", may_have_run=True)
         return tail
+
+    def _listen(self, gap: float) -> bool:
+        """Note when the first bytes came, and the first token; return whether there is more to be noted."""
+        if not self._received:
+            self._received = perf_counter()
+            self._watch.expect("gap", gap)
+        if self._i.completion.begun:
+            self._i.first_token = perf_counter()
+            return False
+        return True
 
     async def _verdict(self, relay: Relay) -> bytes:
         """Let the stages judge what was held; return what the client gets in its place."""

@@ -10,7 +10,7 @@ from time import monotonic
 
 import structlog
 
-from gateway.core.errors import Draining, ErrorKind, GatewayError, UpstreamReset, UpstreamTimeout
+from gateway.core.errors import Draining, ErrorKind, GatewayError, UpstreamTimeout
 from gateway.core.relay import Relay
 from gateway.tasks import spawn
 
@@ -28,7 +28,18 @@ class ClientStalled(GatewayError):
 class Watch:
     """What one request waits for, and for how long."""
 
-    __slots__ = ("_task", "deadline", "error", "idle", "limit", "phase", "relay", "silence", "write")
+    __slots__ = (
+        "_task",
+        "deadline",
+        "error",
+        "idle",
+        "limit",
+        "phase",
+        "relay",
+        "silence",
+        "write",
+        "writing",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._task = asyncio.current_task(loop)
@@ -36,6 +47,8 @@ class Watch:
         """What is waited for; empty: nothing that has a limit."""
         self.limit = 0.0
         """Seconds; 0: none."""
+        self.writing = False
+        """The client is written to: what is waited for is that it reads."""
         self.idle = 0.0
         """Seconds since something last happened."""
         self.silence = 0.0
@@ -67,8 +80,11 @@ class Watch:
 class Watchdog:
     """Looks at all watches once a second."""
 
-    def __init__(self, keep_alive: float) -> None:
-        """``keep_alive``: seconds between keep-alives on an idle stream; 0: none."""
+    def __init__(self, keep_alive: float, client_stall: float) -> None:
+        """``keep_alive``: seconds between keep-alives on an idle stream; ``client_stall``: those that a client may
+        read nothing; 0: none.
+        """
+        self._client_stall = client_stall
         self.watches: set[Watch] = set()
         self._keep_alive = keep_alive
         self._task: asyncio.Task[None] | None = None
@@ -104,11 +120,12 @@ class Watchdog:
         watch.idle += elapsed
         if not watch.phase:
             return
-        if watch.limit and idle >= watch.limit:
-            watch.interrupt(_expired(watch))
+        limit = self._client_stall if watch.writing else watch.limit
+        if limit and idle >= limit:
+            watch.interrupt(_expired("client" if watch.writing else watch.phase, limit))
         elif watch.deadline and now > watch.deadline:
             watch.interrupt(UpstreamTimeout("The answer took too long (timeouts.total).", may_have_run=True))
-        elif watch.phase == "gap" and self._keep_alive and watch.write and watch.relay:
+        elif watch.phase == "gap" and not watch.writing and self._keep_alive and watch.write and watch.relay:
             watch.silence = watch.silence + elapsed if idle else 0.0
             if watch.silence >= self._keep_alive and (data := watch.relay.keep_alive()):
                 watch.silence = 0.0
@@ -122,14 +139,12 @@ async def _send(write: Callable[[bytes], Awaitable[None]], data: bytes) -> None:
         _log.debug("client gone before a keep-alive")
 
 
-def _expired(watch: Watch) -> GatewayError:
-    limit = f"{watch.limit:g} s"
-    if watch.phase == "client":
+def _expired(phase: str, seconds: float) -> GatewayError:
+    limit = f"{seconds:g} s"
+    if phase == "client":
         return ClientStalled(f"The client read nothing for {limit} (client_stall).")
-    if watch.phase == "first_byte":
+    if phase == "first_byte":
         return UpstreamTimeout(
             f"The upstream sent no answer within {limit} (timeouts.first_byte).", may_have_run=True
         )
-    if watch.phase == "gap":
-        return UpstreamTimeout(f"The upstream sent nothing for {limit} (timeouts.gap).", may_have_run=True)
-    return UpstreamReset(f"Nothing happened for {limit}.", may_have_run=True)
+    return UpstreamTimeout(f"The upstream sent nothing for {limit} (timeouts.gap).", may_have_run=True)

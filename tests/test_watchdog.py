@@ -12,7 +12,7 @@ from gateway.watchdog import ClientStalled, Watch, Watchdog
 @pytest.fixture
 async def quick(monkeypatch):
     monkeypatch.setattr(watchdog, "_TICK", 0.02)
-    dog = Watchdog(keep_alive=0.1)
+    dog = Watchdog(keep_alive=0.1, client_stall=0.1)
     dog.start()
     yield dog
     dog.stop()
@@ -22,7 +22,8 @@ async def waiting(dog, phase, limit, *, touch=0.0, seconds=1.0, deadline=0.0):
     """Wait under a watch; return what ended it, None if nothing did."""
     watch = Watch(asyncio.get_running_loop())
     dog.watches.add(watch)
-    watch.expect(phase, limit)
+    watch.expect("gap" if phase == "client" else phase, limit)
+    watch.writing = phase == "client"
     watch.deadline = deadline
     try:
         async with asyncio.timeout(seconds):
@@ -104,7 +105,8 @@ async def test_an_idle_stream_is_kept_alive_between_frames(quick):
     quick.watches.add(watch)
     await asyncio.sleep(0.5)
     assert 2 <= len(written) <= 5
-    watch.expect("client", 10)  # the client does not read: nothing more is written to it
+    quick._client_stall = 10
+    watch.writing = True  # the client does not read: nothing more is written to it
     before = len(written)
     await asyncio.sleep(0.3)
     assert len(written) == before

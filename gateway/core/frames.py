@@ -41,7 +41,7 @@ class Frame(msgspec.Struct, gc=False):
 class Framer:
     """Cuts one response into frames."""
 
-    __slots__ = ("_size", "complete", "limit", "overflow")
+    __slots__ = ("complete", "limit", "overflow", "pending")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -50,17 +50,13 @@ class Framer:
         """The framing itself says that the answer has ended."""
         self.overflow = False
         """A frame is over the limit; the framer can only be drained."""
-        self._size = 0
+        self.pending = 0
+        """Bytes of an unfinished frame."""
 
     @property
     def whole(self) -> bool:
         """Whether the answer is one frame."""
         return False
-
-    @property
-    def pending(self) -> int:
-        """Bytes of an unfinished frame."""
-        return self._size
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Take bytes, return the frames that they complete."""
@@ -99,14 +95,14 @@ class BufferedFramer(Framer):
     def _keep(self, chunk: bytes) -> None:
         if chunk:
             self._parts.append(chunk)
-            self._size += len(chunk)
-            if self._size > self.limit:
+            self.pending += len(chunk)
+            if self.pending > self.limit:
                 self.overflow = True
 
     def drain(self) -> bytes:
         rest = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts = []
-        self._size = 0
+        self.pending = 0
         return rest
 
 

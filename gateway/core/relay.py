@@ -54,6 +54,7 @@ class Relay:
         "adapter",
         "done",
         "failure",
+        "stopped",
         "unknown",
         "unreadable",
     )
@@ -72,6 +73,8 @@ class Relay:
         """The wire's terminator has been seen."""
         self.failure: GatewayError | None = None
         """Why a gated answer can't go on; what was returned until then may go out."""
+        self.stopped = False
+        """Nothing that the upstream still sends would leave a gated answer."""
         self.unreadable = 0
         """Frames that could not be read."""
         self.unknown: dict[str, int] = {}
@@ -259,6 +262,7 @@ class Relay:
         if self.done:
             self._fail_closed()
         if self.done or self.failure is not None:
+            self.stopped = True
             self._repeats = None  # nothing follows, not even what is known
         return self._joined(ready, chunk)
 

@@ -19,13 +19,14 @@ _PATIENCE = 8
 class Repeats:
     """The frame that was read last, without its text and its padding."""
 
-    __slots__ = ("_at", "_head", "_limit", "_lines", "_padded", "_padding", "_parts", "_patience")
+    __slots__ = ("_at", "_head", "_limit", "_lines", "_padded", "_padding", "_parts", "_patience", "_tail")
 
     def __init__(self, limit: int, padding: AbstractSet[bytes] = frozenset()) -> None:
         """``limit``: largest size of a frame, in bytes; ``padding``: keys whose strings mean nothing to anybody."""
         self._limit = limit
         self._padding = padding
         self._head = b""  # what stands before the first string that varies; empty: no frame is known
+        self._tail = b""  # what stands after the text where nothing else varies
         self._parts: list[bytes] = []
         self._at = 0
         self._lines = 0
@@ -52,6 +53,7 @@ class Repeats:
             if parts[n - 2] in self._padding and parts[n - 1].strip() == b":"
         ]
         self._head = b'"'.join(parts[: min([at, *self._padded])]) + b'"'
+        self._tail = b'"' + b'"'.join(parts[at + 1 :])
         for n in (at, *self._padded):
             parts[n] = b""
         self._at = at
@@ -64,21 +66,16 @@ class Repeats:
 
     def text(self, chunk: bytes) -> str:
         """Return the text of a chunk that is one whole known frame; empty for any other chunk."""
-        if not self._head or not chunk.startswith(self._head) or chunk.count(b"\n") != self._lines:
+        head = self._head
+        if not head or not chunk.startswith(head) or b"\\" in chunk or len(chunk) > self._limit:
             return ""
-        if b"\\" in chunk or len(chunk) > self._limit:
-            return ""
-        parts = chunk.split(b'"')
-        if len(parts) != len(self._parts):
-            return ""
-        string = parts[self._at]
-        parts[self._at] = b""
-        for n in self._padded:
-            if not (parts[n].isalnum() or not parts[n]):
+        if self._padded:
+            string = self._between_padding(chunk)
+        else:
+            tail = self._tail
+            string = chunk[len(head) : len(chunk) - len(tail)]
+            if b'"' in string or not chunk.endswith(tail):
                 return ""
-            parts[n] = b""
-        if parts != self._parts:
-            return ""
         try:
             text = string.decode()
         except UnicodeDecodeError:
@@ -87,3 +84,17 @@ class Repeats:
             return ""  # a line end would be the framing's, a control character is not JSON
         self._patience = _PATIENCE
         return text
+
+    def _between_padding(self, chunk: bytes) -> bytes:
+        if chunk.count(b"\n") != self._lines:
+            return b""
+        parts = chunk.split(b'"')
+        if len(parts) != len(self._parts):
+            return b""
+        string = parts[self._at]
+        parts[self._at] = b""
+        for n in self._padded:
+            if not (parts[n].isalnum() or not parts[n]):
+                return b""
+            parts[n] = b""
+        return string if parts == self._parts else b""

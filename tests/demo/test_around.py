@@ -5,7 +5,6 @@ import msgspec
 import pytest
 
 from gateway.demo import start
-from gateway.demo.scenario import MODELS
 
 
 @pytest.fixture
