@@ -81,7 +81,9 @@ class Watchdog:
     """Looks at all watches once a second."""
 
     def __init__(self, keep_alive: float, client_stall: float) -> None:
-        """``keep_alive``: seconds between keep-alives on an idle stream; ``client_stall``: those that a client may
+        """Look for what is idle for too long.
+
+        ``keep_alive``: seconds between keep-alives on an idle stream; ``client_stall``: seconds that a client may
         read nothing; 0: none.
         """
         self._client_stall = client_stall
