@@ -42,6 +42,8 @@ class Admission:
             read["transfer-encoding"].lower() != "chunked" or request.version < HttpVersion11
         ):
             raise BadRequest("The only transfer encoding served is chunked, on HTTP/1.1.")
+        if read.get("expect", "100-continue").lower() != "100-continue":
+            raise BadRequest("The only expectation served is 100-continue.")
         host = read.get("host", "")
         if not (self._hosts.get(host) or self._good_host(host)):
             raise BadRequest(

@@ -113,11 +113,14 @@ class Gateway:
         self._recorder.start()
         self._watchdog.start()
         settings = self.settings
-        self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
-        console = Console(self._health)
-        self.console_url = await self._listen(
-            make_server(console.handle), settings.console_host, settings.console_port
-        )
+        try:
+            self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
+            self.console_url = await self._listen(
+                make_server(Console(self._health).handle), settings.console_host, settings.console_port
+            )
+        except SettingsError:
+            await self._close()
+            raise
         _settle_memory()
         self._health.ready = True
         _log.info("listening", proxy=self.url, console=self.console_url)
@@ -152,13 +155,16 @@ class Gateway:
         end = monotonic() + _LAST_WORDS
         while self._watchdog.watches and monotonic() < end:
             await _wait(asyncio.Event(), 0.02)
+        await self._close()
+        _log.info("stopped")
+
+    async def _close(self) -> None:
         for server, listener in self._servers:
             listener.close()
             await server.shutdown(1.0)
         await self._recorder.close()
         self._watchdog.stop()
         await self._upstream.close()
-        _log.info("stopped")
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """The client's side of one request: its body as it comes, and the answer as it is written."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from time import monotonic
 
@@ -69,10 +69,10 @@ class Client:
         alive = request.keep_alive and not close
         chunks = request.version >= HttpVersion11
         self._bodiless = request.method == "HEAD" or status in (204, 304)
-        if length is not None:
-            head["Content-Length"] = str(length)
-        elif self._bodiless:
+        if status == 204 or (self._bodiless and length is None):
             pass
+        elif length is not None:
+            head["Content-Length"] = str(length)
         elif chunks:
             self.writer.enable_chunking()
             head["Transfer-Encoding"] = "chunked"
@@ -110,16 +110,27 @@ class Client:
 _NOTHING = _Answer(alive=False)
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """Read a whole body; raise for one that is too large, too slow or not what its encoding says."""
+async def read_body(request: web.BaseRequest, limit: int, *, expected: bool = False) -> bytes:
+    """Read a whole body; raise for one that is too large, too slow or not what its encoding says.
+
+    ``expected``: the client waits to be told that it is wanted.
+    """
     _check_length(request, limit, "body_limit")
     content = request.content
     if not content.is_eof():
+        if expected:
+            invite(request)
         return await _read_slowly(content, limit)
     body = content.read_nowait(-1)
     if len(body) > limit:
         raise _too_large(limit, "body_limit")
     return body
+
+
+def invite(request: web.BaseRequest) -> None:
+    """Tell a client that waits with its body (``Expect: 100-continue``) to send it."""
+    if request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _check_length(request: web.BaseRequest, limit: int, setting: str) -> None:
@@ -158,12 +169,15 @@ async def _read_slowly(content: StreamReader, limit: int) -> bytes:
 class Upload:
     """A body that is passed on as it comes, up to a limit."""
 
-    def __init__(self, request: web.BaseRequest, limit: int) -> None:
+    def __init__(self, request: web.BaseRequest, limit: int, moved: Callable[[], None]) -> None:
+        """``moved``: called for every part, a sign of life of the client."""
         _check_length(request, limit, "opaque_body_limit")
         self._content = request.content
         self._limit = limit
+        self._moved = moved
         self.size = 0
         """Bytes that have come."""
+        self.complete = False
         self.error: GatewayError | None = None
         """Why it broke off."""
 
@@ -171,10 +185,12 @@ class Upload:
         """Iterate over the body's bytes as they come."""
         try:
             while part := await self._content.readany():
+                self._moved()
                 self.size += len(part)
                 if self.size > self._limit:
                     raise _too_large(self._limit, "opaque_body_limit")
                 yield part
+            self.complete = True
         except GatewayError as error:
             self.error = error
             raise

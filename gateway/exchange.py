@@ -14,17 +14,17 @@ import structlog
 from aiohttp import web
 
 from gateway import upstream as io
-from gateway.client import Client, Upload, read_body
+from gateway.client import Client, Upload, invite, read_body
 from gateway.core.errors import (
     BadRequest,
+    BodyTimeout,
     ErrorKind,
     Forbidden,
     GatewayError,
     UpstreamError,
     UpstreamProtocol,
+    UpstreamTimeout,
 )
-from gateway.core.frames import OpaqueFramer
-from gateway.core.framing import framer_for
 from gateway.core.interaction import Interaction
 from gateway.core.provider import UpstreamRequest
 from gateway.core.relay import Relay
@@ -32,6 +32,7 @@ from gateway.core.stage import Pipeline
 from gateway.headers import Headers, RequestHeaders, client_headers
 from gateway.origin import Answer
 from gateway.recorder import Recorder
+from gateway.relaying import ENCODINGS, foreign_encoding, relay_for
 from gateway.settings import Settings
 from gateway.watchdog import ClientStalled, Watch, Watchdog
 
@@ -41,8 +42,6 @@ _TURN = 256 << 10
 """Bytes relayed without a pause before other requests get a turn."""
 _REST = 0.05
 """Seconds to wait for the end of an answer whose terminator has come."""
-_DECODED = ("", "gzip", "deflate", "br", "zstd")
-"""Encodings of a request body that are undone before it is read."""
 _LAST_WORDS = 5.0
 """Seconds for writing an error to a client."""
 _JSON = "application/json"
@@ -110,7 +109,7 @@ class Exchange:
             if not self._watch.interrupted():
                 self._gone()
                 raise
-            await self._fail(self._watch.error)
+            await self._fail(self._interruption())
         except ConnectionError:
             self._gone()
         except Exception as error:  # noqa: BLE001  # whatever happened, the client gets an answer and the log a record
@@ -133,19 +132,24 @@ class Exchange:
         endpoint = i.endpoint
         for on_headers in self._parts.pipeline.headers:
             await on_headers(i)
+        expected = "expect" in self._headers.read
         quirks = i.provider.row.quirks
         if endpoint.opaque:
             i.request = endpoint.request(b"", params, quirks)
             if self._request.body_exists:
-                self._upload = Upload(self._request, settings.opaque_body_limit)
+                self._upload = Upload(self._request, settings.opaque_body_limit, self._watch.moved)
+                if expected:
+                    invite(self._request)
         else:
-            if encoding := self._encoding():
+            if encoding := foreign_encoding(self._headers.read.get("content-encoding", "")):
                 raise BadRequest(
-                    f"The request body's encoding {encoding!r} is not one of {', '.join(_DECODED[1:])}."
+                    f"The request body's encoding {encoding!r} is not one of {', '.join(ENCODINGS)}."
                 )
             before = perf_counter()
-            body = await read_body(self._request, settings.body_limit)
+            body = await read_body(self._request, settings.body_limit, expected=expected)
             self._waited = perf_counter() - before
+            if not body and "content-encoding" in self._headers.read:
+                raise BadRequest("The request body is not encoded as its headers say, or is cut.")
             i.request_bytes = len(body)
             i.request = endpoint.request(body, params, quirks)
         i.requested_model = i.request.model
@@ -171,7 +175,9 @@ class Exchange:
         watch.expect("first_byte", limits.first_byte_streamed if i.streamed else limits.first_byte_whole)
         response = await self._send(limits)
         try:
-            relay = self._relay = self._relay_for(response, asked)
+            relay = self._relay = relay_for(i, response, self._parts.settings, asked=asked)
+            if response.status >= 400:
+                self._error_body = bytearray()
             tail = await self._pump(response, relay, limits.gap)
             tail += await self._verdict(relay)
             if not self._client.begun:
@@ -192,7 +198,7 @@ class Exchange:
             url = f"{url}?{i.query}"
         if self._upload is not None:
             length = request.content_length
-            if encoding := self._encoding():
+            if encoding := foreign_encoding(self._headers.read.get("content-encoding", "")):
                 headers.append(("Content-Encoding", encoding))
             if length is not None and (encoding or "content-encoding" not in self._headers.read):
                 headers.append(("Content-Length", str(length)))
@@ -214,45 +220,6 @@ class Exchange:
             # When the client's own body broke off, that is what failed.
             raise (self._upload and self._upload.error) or error from None
         return response
-
-    def _encoding(self) -> str:
-        """Return the body's encoding if it is one that nobody has decoded on the way in."""
-        encoding = self._headers.read.get("content-encoding", "")
-        return "" if encoding.lower() in _DECODED else encoding
-
-    def _relay_for(self, response: Answer, asked: bool) -> Relay:  # noqa: FBT001  # read at one place
-        """Decide once how this answer is relayed; raise for what can't be an answer."""
-        i = self._i
-        settings = self._parts.settings
-        status = response.status
-        content_type = response.headers.get("Content-Type", "")
-        redirects = 300 <= status < 400 and not (status == 304 and i.endpoint.opaque)
-        if status < 200 or redirects or status > 599:
-            raise UpstreamProtocol(
-                f"The upstream answered with status {status}, which no client expects.", may_have_run=True
-            )
-        adapter_class = i.endpoint.response
-        if i.endpoint.opaque or status >= 400:
-            if status >= 400:
-                self._error_body = bytearray()
-            return Relay(OpaqueFramer(0), adapter_class(i.request, streamed=False), i.completion)
-        if content_type.startswith("text/html"):
-            raise UpstreamProtocol(
-                "The upstream answered with a page instead of an API's answer.", may_have_run=True
-            )
-        growing = i.streamed and adapter_class.arrays
-        framer = framer_for(
-            content_type, settings.event_limit, streamed=growing, newline=adapter_class.newline
-        )
-        adapter = adapter_class(i.request, streamed=not framer.whole)
-        adapter.hiding = asked and adapter.streamed
-        return Relay(
-            framer,
-            adapter,
-            i.completion,
-            gate=i.hold and i.endpoint.carries_calls,
-            hold_limit=settings.hold_limit,
-        )
 
     async def _pump(self, response: Answer, relay: Relay, gap: float) -> bytes:
         """Relay chunk by chunk until the upstream or its answer has ended; return what is left to write."""
@@ -388,9 +355,19 @@ class Exchange:
         except (TimeoutError, ConnectionError):
             client.abort()
 
+    def _interruption(self) -> GatewayError | None:
+        """Return why the watchdog, or the end of the process, interrupted this request."""
+        error = self._watch.error
+        if isinstance(error, UpstreamTimeout) and self._upload is not None and not self._upload.complete:
+            return BodyTimeout("The request body came too slowly; send it again.")
+        if error is not None and self._sent:
+            error.may_have_run = True
+        return error
+
     async def _respond(self, error: GatewayError) -> None:
         i = self._i
         i.first_byte = perf_counter()
+        i.overhead = (self._sent or i.first_byte) - i.started - self._waited
         i.status = error.status
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)

@@ -30,7 +30,6 @@ _REQUEST_DROPPED = _HOP_BY_HOP | {
     "content-length",
     "cookie",
     "cookie2",
-    "expect",
     "forwarded",
     "http2-settings",
     "true-client-ip",
@@ -44,7 +43,7 @@ _OURS = ("x-gateway-", "x-archestra-")
 """Prefixes of the headers that are for the gateway; the second is an alias."""
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 """Headers in which clients send a key; what passes of them is decided by the ``auth`` stage."""
-_READ = frozenset({"connection", "content-encoding", "host", "transfer-encoding", "upgrade"})
+_READ = frozenset({"connection", "content-encoding", "expect", "host", "transfer-encoding", "upgrade"})
 """Headers that the gateway itself acts on; none passes as it is."""
 _RESPONSE_DROPPED = _HOP_BY_HOP | {
     "alt-svc",
@@ -57,6 +56,9 @@ _RESPONSE_DROPPED = _HOP_BY_HOP | {
 }
 _RESPONSE_DROPPED_PREFIXES = ("cf-", "x-gateway-")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and what stands for bytes that are not UTF-8: aiohttp's server can't write those."""
 _CACHE_SIZE = 1024
 _NAMING_NONE = ("keep-alive", "Keep-Alive", "close")
 _IDENTITY = ("Accept-Encoding", "identity")  # frames are read on the way back
@@ -124,7 +126,7 @@ class RequestHeaders:
         for name, value in client.items():
             meaning = meanings[name]
             if meaning is _PASS:
-                if value.isprintable() or _is_plain(value):
+                if value.isprintable() or not _CONTROL.search(value):
                     up.append((name, value))
             elif meaning is _CREDENTIAL:
                 self.credentials.append((name, value))
@@ -149,16 +151,11 @@ def client_headers(upstream: "CIMultiDictProxy[str]") -> Headers:
     result = [
         (name, value)
         for name, value in upstream.items()
-        if _comes_down[name] and (value.isprintable() or _is_plain(value))
+        if _comes_down[name] and (value.isprintable() or not _UNSENDABLE.search(value))
     ]
     if upstream.get("Connection", "close") not in _NAMING_NONE:
         result = _without_named(result, ",".join(upstream.getall("Connection")))
     return result
-
-
-def _is_plain(value: str) -> bool:
-    """Whether a value can be sent on as it came: no control characters but tabs, no bytes that are not UTF-8."""
-    return value.replace("\t", " ").isprintable()
 
 
 def _without_named(headers: Headers, connection: str) -> Headers:

@@ -17,14 +17,14 @@ from yarl import URL
 _JOINED = 16 << 10
 """Bodies up to this size are joined with the head: one write, one packet."""
 _BODILESS = frozenset({"GET", "HEAD"})
-_PARSER: dict[str, Any] = {
-    "read_until_eof": True,
+LIMITS: dict[str, Any] = {
     "auto_decompress": True,  # a net: identity is what is asked for
     "read_bufsize": 64 << 10,
     "max_line_size": 8190,
     "max_field_size": 64 << 10,
     "max_headers": 256,
 }
+"""What may be read of an answer before it is refused, and how it is buffered."""
 
 
 class Answer:
@@ -87,23 +87,26 @@ class Origin:
         headers: Sequence[tuple[str, str]],
         body: bytes,
         timeout: aiohttp.ClientTimeout,
+        *,
+        fresh: bool,
     ) -> Answer:
-        """Send a request, return its answer once the head has come.
+        """Send a request, return its answer once the head has come; ``fresh``: on a new connection.
 
         Raises what aiohttp's connector and parser raise; an error has ``reused`` if the connection had served
         another request before.
         """
-        connection = await self._connector.connect(self._template, [], timeout)
+        connection = await self._connect(timeout, fresh=fresh)
         try:
             protocol: Any = connection.protocol
             try:
-                protocol.set_response_params(skip_payload=method == "HEAD", **_PARSER)
-                if protocol.transport.is_closing():
-                    raise aiohttp.ClientConnectionResetError
+                protocol.set_response_params(skip_payload=method == "HEAD", read_until_eof=True, **LIMITS)
                 lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
                 if body or method not in _BODILESS:
                     lines = f"Content-Length: {len(body)}\r\n{lines}"
-                head = f"{method} {target} HTTP/1.1\r\n{self._host}{lines}\r\n".encode()
+                # Header bytes that are not UTF-8 came in as surrogates, and leave as they came.
+                head = f"{method} {target} HTTP/1.1\r\n{self._host}{lines}\r\n".encode(
+                    "utf-8", "surrogateescape"
+                )
                 if len(body) <= _JOINED:
                     protocol.transport.write(head + body)
                 else:
@@ -123,3 +126,17 @@ class Origin:
         # With its last byte the connection is free, even while the body is still to be read from memory.
         content.on_eof(connection.release)
         return Answer(message.code, message.headers, content, connection)
+
+    async def _connect(self, timeout: aiohttp.ClientTimeout, *, fresh: bool) -> Any:
+        """Take a connection from the pool, or make one.
+
+        Whatever an upstream sent on an idle connection would be read as the answer to the next request, so such a
+        connection is closed.
+        """
+        while True:
+            connection = await self._connector.connect(self._template, [], timeout)
+            protocol: Any = connection.protocol
+            stale = protocol.should_close or protocol.transport.is_closing()
+            if not stale and not (fresh and hasattr(protocol, "served")):
+                return connection
+            connection.close()

@@ -1,6 +1,6 @@
 """The only request handler: client, core, upstream, and back."""
 
-from time import perf_counter, time
+from time import monotonic, perf_counter, time
 
 import structlog
 from aiohttp import web
@@ -14,6 +14,9 @@ from gateway.headers import RequestHeaders
 from gateway.health import HEALTH_PATHS, Health
 from gateway.routing import Router
 
+_QUIET = 1.0
+"""Seconds between two lines about requests that reach no provider."""
+
 _log = structlog.get_logger()
 
 
@@ -25,6 +28,8 @@ class Proxy:
         self._health = health
         self._router = router
         self._admission = Admission(parts.settings.host, parts.settings.allowed_hosts)
+        self._rejected = 0
+        self._last_rejection = 0.0
         self._gated = bool(parts.pipeline.tool_calls)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -61,7 +66,22 @@ class Proxy:
 
     async def _reject(self, client: Client, path: str, error: GatewayError, *, close: bool) -> None:
         """Answer a request that reaches no provider."""
-        _log.debug("rejected", status=error.status, reason=error.message)
-        headers = [("Content-Type", "application/json"), *error.headers.items()]
+        error.interaction_id = new_id(time())
+        self._rejected += 1
+        if (now := monotonic()) - self._last_rejection > _QUIET:
+            # A flood of these must not become a flood of lines.
+            _log.info(
+                "rejected",
+                id=error.interaction_id,
+                status=error.status,
+                reason=error.message,
+                count=self._rejected,
+            )
+            self._last_rejection, self._rejected = now, 0
+        headers = [
+            ("Content-Type", "application/json"),
+            ("x-gateway-interaction-id", error.interaction_id),
+            *error.headers.items(),
+        ]
         body = self._router.provider(path).error(error, None)
         await client.respond(error.status, headers, body, close=close)

@@ -29,7 +29,8 @@ class Router:
     def provider(self, path: str) -> Provider:
         """Return the provider whose shape an error about this path has."""
         name = path[4:].partition("/")[0] if path.startswith("/v1/") else ""
-        return self._providers.get(name) or self._providers.fallback
+        named = self._providers.get(name) or self._providers.claimant("POST", path, {}, "")
+        return named or self._providers.fallback
 
     def route(self, method: str, path: str, headers: Mapping[str, str], query: str) -> Route:
         """Find the route of a raw path; raise ``NotFound`` that says what would be one."""

@@ -22,6 +22,13 @@ LIMITS: dict[str, Any] = {
 class Protocol(RequestHandler):
     """One connection; what is not HTTP is answered in JSON like everything else."""
 
+    def close(self) -> None:
+        """Serve nothing more: end now if idle, after the answer if not."""
+        if self._request_in_progress:
+            super().close()
+        else:
+            self.force_close()
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -36,9 +43,10 @@ class Protocol(RequestHandler):
             "The request is not valid HTTP." if status < 500 else "The gateway failed to handle this request."
         )
         kind = "invalid_request_error" if status < 500 else "server_error"
+        code = b"invalid_request" if status < 500 else b"internal_error"
         response = web.Response(
-            body=b'{"error":{"message":"%b","type":"%b","code":null,"param":null}}'
-            % (what.encode(), kind.encode()),
+            body=b'{"error":{"message":"%b","type":"%b","code":"%b","param":null}}'
+            % (what.encode(), kind.encode(), code),
             status=status,
             content_type="application/json",
             headers={"Server": "llm-gateway"},

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 from yarl import URL
 
 from gateway.core.errors import UpstreamError, UpstreamProtocol, UpstreamReset, UpstreamUnreachable
-from gateway.origin import Answer, Origin
+from gateway.origin import LIMITS, Answer, Origin
 from gateway.settings import Timeouts
 
 _STREAMED_FIRST_BYTE = 300.0
@@ -65,18 +65,15 @@ class Upstream:
         """Create the session; the loop must be running."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0,  # admission limits requests where it can be seen, not a queue in the pool
+                limit=0,  # a queue inside the pool would be a limit that nobody sees
                 keepalive_timeout=15,  # below what providers and load balancers keep
                 ttl_dns_cache=30,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),  # one tenant's cookies are not another's
             timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=True,  # a net: identity is what we ask for
             skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
             trust_env=False,
-            read_bufsize=64 << 10,
-            max_field_size=64 << 10,
-            max_headers=256,
+            **LIMITS,
         )
 
     async def close(self) -> None:
@@ -112,7 +109,9 @@ class Upstream:
             try:
                 origin, target = self._origins.get(url) or self._find(url)
                 if isinstance(body, bytes):
-                    return await origin.send(method, target, headers, body, timeout), attempt
+                    return await origin.send(
+                        method, target, headers, body, timeout, fresh=attempt > 1
+                    ), attempt
                 return await self._upload(method, url, headers, body, timeout), attempt
             except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
                 failure, repeat = _failure(error)
@@ -146,12 +145,21 @@ class Upstream:
         response = await self._session.request(
             method,
             URL(url, encoded=True),
-            headers=headers,
+            headers=[(name, value) for name, value in headers if value.isascii() or _is_text(value)],
             data=body,
             allow_redirects=False,  # a redirect would carry the key to another host
             timeout=timeout,
         )
         return Answer(response.status, response.headers, response.content, response)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a header's value is UTF-8, which is all that the session can send."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _failure(error: Exception) -> tuple[UpstreamError, bool]:

@@ -66,6 +66,10 @@ class Watch:
         self.limit = limit
         self.idle = 0.0
 
+    def moved(self) -> None:
+        """Something has happened."""
+        self.idle = 0.0
+
     def interrupt(self, error: GatewayError) -> None:
         """End the request with an error of ours."""
         if self.error is None and self._task is not None:

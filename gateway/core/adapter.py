@@ -136,6 +136,8 @@ class ResponseAdapter:
 
     call_keys: ClassVar[frozenset[str]] = frozenset()
     """The members, in lower case, through which a client reaches a call: a gate takes no other spelling."""
+    echoes: ClassVar[frozenset[str]] = frozenset()
+    """Members that repeat the request or hold results: nothing in them is a call."""
     padding: ClassVar[frozenset[bytes]] = frozenset()
     """Members of a frame whose strings mean nothing to anybody."""
     repeats: bool = False

@@ -1,53 +1,149 @@
-"""Replace values at paths in JSON bytes; every other value keeps its bytes."""
+"""Replace values at paths in JSON bytes; every byte that is not part of an edit stays as it is."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from gateway.core.view import Path
 
-_Raw = msgspec.Raw
-_object = msgspec.json.Decoder(dict[str, _Raw])
-_array = msgspec.json.Decoder(list[_Raw])
-_encode = msgspec.json.encode
+_Changes = Mapping[Path, bytes | None]
+_Splice = tuple[int, int, bytes]
+_Child = tuple[str | int, int, int, int]  # its key, and where the key starts, the value starts, the value ends
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_key = msgspec.json.Decoder(str)
+
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_GAP = re.compile(rb"[ \t\r\n]*+,?[ \t\r\n]*+")
+_KEY = re.compile(_GAP.pattern + rb"(" + _STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+")
+_CLOSE = re.compile(rb"[ \t\r\n]*+}")
+_TOKEN = re.compile(rb"([\[{])|([\]}])|" + _STRING + rb'|[^][{}",: \t\r\n]++')
+_NESTING = {1: 1, 2: -1, None: 0}  # by the group of _TOKEN that matched
 
 
-def edit(document: bytes, changes: Mapping[Path, bytes | None]) -> bytes:
+def edit(document: bytes, changes: _Changes) -> bytes:
     """Return the document with each path's value replaced by JSON bytes, or removed for ``None``.
 
-    A key that is missing is added; its parent must be there. Raises ``KeyError`` or ``IndexError`` for a path
-    that leads nowhere.
+    A key that is missing is added at the end of its object; its parent must be there. Of equal keys the last
+    one is replaced, since it is the one that counts, but all are removed. Raises ``KeyError`` or ``IndexError``
+    for a path that leads nowhere.
     """
     if () in changes:
         return changes[()] or b"null"
+    whole = memoryview(document)
+    pieces: list[bytes | memoryview] = []
+    position = 0
+    for start, end, new in sorted(_splices(document, _after_gap(document, 0), len(document), changes)):
+        pieces += (whole[position:start], new)
+        position = end
+    return b"".join((*pieces, whole[position:]))
+
+
+def _splices(document: bytes, start: int, end: int, changes: _Changes) -> Iterator[_Splice]:
+    """Yield what to put in place of which bytes of the object or array that starts and ends there."""
     below: dict[str | int, dict[Path, bytes | None]] = {}
     for path, value in changes.items():
         below.setdefault(path[0], {})[path[1:]] = value
-    if document.lstrip()[:1] == b"[":
-        return _edit_array(_array.decode(document), below)
-    return _edit_object(_object.decode(document), below)
-
-
-def _edit_object(members: dict[str, _Raw], below: Mapping[str | int, Mapping[Path, bytes | None]]) -> bytes:
-    for key, changes in below.items():
-        if not isinstance(key, str):
-            raise KeyError(key)
-        if changes.get((), b"") is None:
-            members.pop(key, None)
-        elif () in changes:
-            members[key] = _Raw(changes[()] or b"null")
-        else:
-            members[key] = _Raw(edit(bytes(members[key]), changes))
-    return _encode(members)
-
-
-def _edit_array(items: list[_Raw], below: Mapping[str | int, Mapping[Path, bytes | None]]) -> bytes:
+    is_object = document.startswith(b"{", start)
+    if is_object:
+        children = _members(document, start, end)
+    elif document.startswith(b"[", start):
+        children = _items(document, start, end)
+    else:
+        raise KeyError(next(iter(below)))
+    places = {child[0]: child for child in children}
     removed = set()
-    for index, changes in below.items():
-        if not isinstance(index, int):
-            raise KeyError(index)
-        if changes.get((), b"") is None:
-            removed.add(index)
+    added = []
+    for key, inner in below.items():
+        if isinstance(key, str) is not is_object:
+            raise KeyError(key)
+        place = places.get(key)
+        if () not in inner:
+            if place is None:
+                raise KeyError(key) if is_object else IndexError(key)
+            yield from _splices(document, *place[2:], inner)
+        elif (new := inner[()]) is None:
+            removed.add(key)
+        elif place is not None:
+            yield *place[2:], new or b"null"
+        elif is_object:
+            added.append(msgspec.json.encode(key) + b":" + (new or b"null"))
         else:
-            items[index] = _Raw(edit(bytes(items[index]), changes))
-    return _encode([item for index, item in enumerate(items) if index not in removed])
+            raise IndexError(key)
+    if removed:
+        yield from _removals(document, children, removed)
+    if added:
+        if not removed.issuperset(places):
+            added.insert(0, b"")  # a comma goes before the first one
+        at = children[-1][3] if children else start + 1
+        yield at, at, b",".join(added)
+
+
+def _removals(document: bytes, children: list[_Child], removed: set[str | int]) -> Iterator[_Splice]:
+    """A child goes with the comma before it; with the one after it when no child is left before it."""
+    first = True
+    for number, (key, start, _, end) in enumerate(children, 1):
+        if key not in removed:
+            first = False
+        elif not first:
+            yield document.rindex(b",", 0, start), end, b""
+        else:
+            yield start, children[number][1] if number < len(children) else end, b""
+
+
+def _items(document: bytes, start: int, end: int) -> list[_Child]:
+    raws = _array.decode(memoryview(document)[start:end])
+    position = _after_gap(document, start + 1)
+    gap = 0
+    if len(raws) > 1:
+        # Where every gap is like the first one, none has to be looked at.
+        first = position + len(raws[0])
+        gap = _after_gap(document, first) - first
+        if not document.startswith(document[first : first + gap].join(raws), position):
+            gap = 0
+    children: list[_Child] = []
+    for index, raw in enumerate(raws):
+        value = position if gap else _after_gap(document, position)
+        position = value + len(raw)
+        children.append((index, value, value, position))
+        position += gap
+    return children
+
+
+def _members(document: bytes, start: int, end: int) -> list[_Child]:
+    children: list[_Child] = []
+    position = start + 1
+    for key, raw in _object.decode(memoryview(document)[start:end]).items():
+        # Between two values stand a comma and one key: more would be a member that another one replaced.
+        between = _KEY.match(document, position)
+        if not between or not document.startswith(raw, value := between.end()):
+            break
+        position = value + len(raw)
+        children.append((key, between.start(1), value, position))
+    else:
+        if _CLOSE.match(document, position):
+            return children
+    return list(_repeated_members(document, start + 1))
+
+
+def _repeated_members(document: bytes, position: int) -> Iterator[_Child]:
+    """Read every member, those included that a later one replaces: exact, but slow."""
+    while between := _KEY.match(document, position):
+        position = _end(document, between.end())
+        yield _key.decode(between[1]), between.start(1), between.end(), position
+
+
+def _end(document: bytes, position: int) -> int:
+    """Return where the value ends that starts at a position."""
+    depth = 0
+    for token in _TOKEN.finditer(document, position):
+        depth += _NESTING[token.lastindex]
+        if not depth:
+            return token.end()
+    raise AssertionError  # the decoder has found every bracket closed
+
+
+def _after_gap(document: bytes, position: int) -> int:
+    gap = _GAP.match(document, position)
+    return gap.end() if gap else position

@@ -145,7 +145,8 @@ class Relay:
         if not self._by_chunk:
             return self._observed(frames, chunk)
         if framer.overflow:
-            self._stop_reading()
+            self.unreadable += 1
+            self._reading = False
         if chunk:
             self._sent = True
         return chunk
@@ -230,17 +231,13 @@ class Relay:
     def _count(self, name: str) -> None:
         self.unknown[name] = self.unknown.get(name, 0) + 1
 
-    def _stop_reading(self) -> None:
-        """Give up reading an answer whose frame is too large; its bytes go on."""
-        self.unreadable += 1
-        self._reading = False
-
     def _observed(self, frames: list[Frame], chunk: bytes) -> bytes:
         ready = [frame.raw for frame in frames if self._pass(frame)]
         framer = self._framer
         if framer.overflow:
             ready.append(framer.drain())
-            self._stop_reading()
+            self.unreadable += 1
+            self._reading = False  # its bytes go on, unread
         elif framer.complete:
             self.done = True
         return self._joined(ready, chunk)
@@ -304,7 +301,9 @@ class Relay:
             return True
         adapter = self.adapter
         try:
-            names = [] if data == adapter.terminator else call_names(*tree(data), adapter.call_keys)
+            names = []
+            if data != adapter.terminator:
+                names = call_names(*tree(data), adapter.call_keys, adapter.echoes, thorough=bool(self._held))
             events = tuple(adapter.events(frame))
         except Exception:  # noqa: BLE001  # whatever goes wrong while reading, a gate fails closed
             self._refuse_to_read()

@@ -53,13 +53,26 @@ def tree(data: bytes) -> tuple[Any, bytes]:
     return value, canonical
 
 
-def call_names(value: Any, canonical: bytes, keys: AbstractSet[str] = frozenset()) -> list[str]:
+_NOTHING: AbstractSet[str] = frozenset()
+
+
+def call_names(
+    value: Any,
+    canonical: bytes,
+    keys: AbstractSet[str] = _NOTHING,
+    echoes: AbstractSet[str] = _NOTHING,
+    *,
+    thorough: bool = False,
+) -> list[str]:
     """Return the names of objects that look like a tool call: a name beside arguments, in any letter case.
 
     ``keys``: the lower-case members through which a client reaches a call. One that is spelt otherwise counts as
-    a call without a name, since some clients ignore the case.
+    a call without a name, since some clients ignore the case. ``echoes``: the members that repeat the request or
+    hold results: nothing in them is a call. ``thorough``: look even where nothing has a name.
     """
-    return list(_call_names(value, keys)) if b'"name":' in canonical.lower() else []
+    if thorough or b'"name":' in canonical.lower():
+        return list(_call_names(value, keys, echoes))
+    return []
 
 
 def duplicate_member(data: bytes) -> str | None:
@@ -95,10 +108,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 _ARGUMENTS = frozenset({"arguments", "input", "args"})
 
 
-def _call_names(value: Any, keys: AbstractSet[str]) -> Iterator[str]:
+def _call_names(value: Any, keys: AbstractSet[str], echoes: AbstractSet[str]) -> Iterator[str]:
     children: Iterable[Any] = ()
     if isinstance(value, dict):
-        children = value.values()
         if any(key not in keys and key.casefold() in keys for key in value):
             yield ""
         names = [
@@ -106,14 +118,19 @@ def _call_names(value: Any, keys: AbstractSet[str]) -> Iterator[str]:
             for key, child in value.items()
             if key.casefold() == "name" and isinstance(child, str) and child
         ]
-        if names and not _ARGUMENTS.isdisjoint(map(str.casefold, value)):
+        is_call = names and not _ARGUMENTS.isdisjoint(map(str.casefold, value))
+        if is_call:
             yield from names
-            # What the arguments of a call look like is the tool's own business.
-            children = [child for key, child in value.items() if key.casefold() not in _ARGUMENTS]
+        # What the arguments of a call look like is the tool's own business.
+        children = [
+            child
+            for key, child in value.items()
+            if key not in echoes and not (is_call and key.casefold() in _ARGUMENTS)
+        ]
     elif isinstance(value, list):
         children = value
     for child in children:
-        yield from _call_names(child, keys)
+        yield from _call_names(child, keys, echoes)
 
 
 def load(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
@@ -152,4 +169,6 @@ def _explain(body: bytes, error: msgspec.DecodeError) -> str:
     if isinstance(error, msgspec.ValidationError):
         what, _, path = reason.partition(" - at `")
         return f"The request body is not valid at {path.rstrip('`') or '$'}: {what.replace('`', '')}."
+    if reason == "Input data was truncated":
+        return f"The request body is not valid JSON: it ends early, at byte {len(body)}."
     return f"The request body is not valid JSON: {reason.removeprefix('JSON is malformed: ')}."

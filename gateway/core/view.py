@@ -4,7 +4,7 @@ Providers emit *fragments* (events); :class:`Completion` assembles them. A whole
 fragments happen to be complete, so streamed and whole answers are read by the same code.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from io import StringIO
 from typing import Any, ClassVar, Literal
@@ -62,6 +62,8 @@ class ToolCallDelta(Value, frozen=True, gc=False):
     arguments: str = ""
     server_executed: bool = False
     """Run by the provider; it can't be withheld."""
+    aliases: tuple[str, ...] = ()
+    """Other names under which a client may know the tool, such as one with its namespace."""
 
 
 class Usage(Value, frozen=True, gc=False):
@@ -105,7 +107,7 @@ class Unknown(Value, frozen=True, gc=False):
 Event = Start | TextDelta | ReasoningDelta | ToolCallDelta | Usage | Finish | StreamError | End | Unknown
 
 END = End()
-TEXT_LIMIT = 16 << 20
+TEXT_LIMIT = 1 << 20
 """Characters of one answer that are kept; more passes, and is forgotten."""
 _values = msgspec.structs.astuple
 
@@ -164,21 +166,36 @@ class Prompt(Value, frozen=True, gc=False):
 class _PartialCall:
     """A call that is still arriving."""
 
-    __slots__ = ("arguments", "id", "names", "server_executed")
+    __slots__ = ("aliases", "arguments", "id", "names", "server_executed")
 
     def __init__(self) -> None:
         self.id = ""
         self.names: list[str] = []
+        self.aliases: list[str] = []
         self.arguments: list[str] = []
         self.server_executed = True
 
     def call(self) -> ToolCall:
         """Return what has arrived so far."""
-        # Clients disagree on a name in several pieces: some join them, some keep the first or the last.
         joined = "".join(self.names)
-        read = tuple(dict.fromkeys([*self.names, joined]))
         name = self.names[0] if len(set(self.names)) == 1 else joined
+        read = tuple(dict.fromkeys([*_readings(self.names), joined, *self.aliases]))
         return ToolCall(self.id, name, "".join(self.arguments) or "{}", read, self.server_executed)
+
+
+_MOST_PIECES = 16
+
+
+def _readings(pieces: list[str]) -> Iterator[str]:
+    """Return what clients may read of a name in several pieces: any run of them, joined.
+
+    Some join all, some keep the first or the last, and some begin anew where an index or an id changes.
+    """
+    if len(pieces) > _MOST_PIECES:
+        pieces = [*pieces[: _MOST_PIECES - 1], "".join(pieces[_MOST_PIECES - 1 :])]
+    for start in range(len(pieces)):
+        for end in range(start + 1, len(pieces) + 1):
+            yield "".join(pieces[start:end])
 
 
 class Completion:
@@ -225,8 +242,7 @@ class Completion:
 
     def is_name(self, index: int, name: str) -> bool:
         """Whether a client may read this name for the call with this index."""
-        names = self._calls[index].names
-        return name in names or name == "".join(names)
+        return name in self._calls[index].call().names
 
     @property
     def begun(self) -> bool:
@@ -271,6 +287,8 @@ class Completion:
             partial.id = partial.id or delta.id
         if delta.name:
             partial.names.append(delta.name)
+        if delta.aliases:
+            partial.aliases.extend(delta.aliases)
         if delta.arguments:
             partial.arguments.append(delta.arguments)
         # One piece that the client would run makes it the client's: an index may be used twice.

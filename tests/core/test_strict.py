@@ -223,7 +223,7 @@ def test_load():
         (b'{"model": "\\ud83d"}', "lone surrogate escape at byte 11"),
         (b'{"model": "m", "x": "\\uDE00"}', "lone surrogate escape at byte 21"),
         (b'{"model": "m"} {}', "not valid JSON: trailing characters"),
-        (b'{"model": ', "not valid JSON: Input data was truncated"),
+        (b'{"model": ', "not valid JSON: it ends early, at byte 10"),
         (b'{"x": ' + b"[" * 100_000, "nested too deeply"),
         (b'{"model": "m", "stream": "yes"}', "not valid at $.stream: Expected bool | null, got str"),
         (b"[]", "not valid at $: Expected object, got array"),
@@ -257,3 +257,16 @@ def test_lone_surrogate(document, where):
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_no_text_that_json_can_hold_has_a_lone_surrogate(text):
     assert lone_surrogate(json.dumps(text).encode()) is None
+
+
+def test_what_repeats_the_request_holds_no_call():
+    document = b'{"tools":[{"name":"f","input":{}}],"metadata":{"Name":"x"},"x":{"name":"g","input":{}}}'
+    assert call_names(*tree(document), frozenset({"name"}), frozenset({"tools", "metadata"})) == ["g"]
+    assert call_names(*tree(document), frozenset({"name"})) == ["f", "", "g"]
+
+
+def test_while_calls_are_held_a_member_spelt_otherwise_counts_without_a_name():
+    document = b'{"index":0,"function":{"Arguments":"{}"}}'
+    keys = frozenset({"arguments"})
+    assert call_names(*tree(document), keys) == []
+    assert call_names(*tree(document), keys, thorough=True) == [""]

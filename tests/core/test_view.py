@@ -83,7 +83,15 @@ def test_not_begun(event):
         ),
         (  # a name in pieces: clients differ
             [ToolCallDelta(0, "c1", "sh"), ToolCallDelta(0, "", "ell")],
-            [ToolCall("c1", "shell", "{}", ("sh", "ell", "shell"))],
+            [ToolCall("c1", "shell", "{}", ("sh", "shell", "ell"))],
+        ),
+        (  # in three pieces: some clients begin anew in the middle
+            [ToolCallDelta(0, "c1", "a"), ToolCallDelta(0, "", "b"), ToolCallDelta(0, "", "c")],
+            [ToolCall("c1", "abc", "{}", ("a", "ab", "abc", "b", "bc", "c"))],
+        ),
+        (
+            [ToolCallDelta(0, "c1", "f", aliases=("ns.f", "ns__f"))],
+            [ToolCall("c1", "f", "{}", ("f", "ns.f", "ns__f"))],
         ),
         ([ToolCallDelta(0, "c1", "", "")], [ToolCall("c1", "", "{}", ("",))]),
         (
@@ -95,12 +103,19 @@ def test_not_begun(event):
         ),
         (  # two calls under one index: what a client would run can't hide behind what the provider runs
             [ToolCallDelta(0, "c1", "f", server_executed=True), ToolCallDelta(0, "c2", "g")],
-            [ToolCall("c1", "fg", "{}", ("f", "g", "fg"))],
+            [ToolCall("c1", "fg", "{}", ("f", "fg", "g"))],
         ),
     ],
 )
 def test_tool_calls(deltas, calls):
     assert fold(*deltas).tool_calls == tuple(calls)
+
+
+def test_a_name_in_very_many_pieces_has_a_bounded_number_of_readings():
+    completion = fold(*(ToolCallDelta(0, name="x") for _ in range(1000)))
+    (call,) = completion.tool_calls
+    assert "x" * 1000 in call.names
+    assert len(call.names) <= 200
 
 
 def test_is_name():
