@@ -16,7 +16,7 @@ from gateway import app, banner, settings
 from gateway.core.provider import Overrides
 from gateway.core.stage import Stage
 from gateway.logs import configure
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Drain, Settings, SettingsError
 
 _EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
@@ -60,11 +60,14 @@ def _serve(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
 def _demo(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
     loaded = _load(arguments)
     with tempfile.TemporaryDirectory(prefix="llm-gateway-") as state:
-        return _run(_demonstrating(msgspec.structs.replace(loaded, state_dir=state), stages))
+        # Nobody balances load over a demo: when it is stopped, it stops.
+        own = msgspec.structs.replace(loaded, state_dir=state, drain=Drain(accept=0, finish=1))
+        return _run(_demonstrating(own, stages))
 
 
 def _check(arguments: argparse.Namespace, _stages: Sequence[Stage]) -> int:
     loaded = _load(arguments)
+    configure(loaded.log, sys.stderr)
     providers, secrets = app.load_providers(loaded, os.environ)
     for name, suggestion in settings.unknown_variables(os.environ, providers):
         print(f"warning: unknown variable {name}{suggestion}", file=sys.stderr)

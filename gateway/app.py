@@ -12,7 +12,7 @@ import structlog
 from gateway import providers as provider_modules
 from gateway import settings as configuration
 from gateway.console import Console
-from gateway.core.provider import Overrides, Providers
+from gateway.core.provider import Providers
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
@@ -21,7 +21,7 @@ from gateway.proxy import Proxy
 from gateway.recorder import Recorder
 from gateway.routing import Router
 from gateway.server import Server, make_server
-from gateway.settings import ProviderSettings, Settings, SettingsError
+from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
 from gateway.stages.interaction_log import InteractionLog
 from gateway.upstream import Upstream
@@ -36,27 +36,23 @@ _log = structlog.get_logger()
 
 def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[Providers, dict[str, str]]:
     """Return the registry under the operator's settings, and the operator's own keys by provider."""
-    declared = {name: own.overrides() for name, own in settings.providers.items()}
     try:
-        providers = provider_modules.load(declared, plugins=True)
-        overrides: dict[str, Overrides] = {}
-        secrets: dict[str, str] = {}
-        for name, provider in providers.items():
-            own = configuration.provider_variables(name, environment)
-            if own.base_url:
-                overrides[name] = Overrides(base_url=own.base_url)
-            references = (
-                own.api_key,
-                settings.providers.get(name, ProviderSettings()).api_key,
-                *(f"env:{variable}" for variable in provider.row.key_variables),
-            )
-            for reference in filter(None, references):
-                if secret := configuration.read_secret(reference, environment):
-                    secrets[name] = secret
-                    break
-        return providers.changed(overrides), secrets
+        providers = provider_modules.load(plugins=True)
+        providers = providers.changed(configuration.provider_overrides(settings, providers, environment))
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    secrets: dict[str, str] = {}
+    for name, provider in providers.items():
+        usual = (("", f"env:{variable}") for variable in provider.row.key_variables)
+        for place, reference in (*configuration.key_references(name, settings, environment), *usual):
+            if secret := configuration.read_secret(reference, environment, place):
+                secrets[name] = secret
+                break
+            if place and environment:  # the demo has none, and needs no keys
+                _log.warning(
+                    f"{place}the key of provider {name!r} is not there: {reference} is empty or unset"
+                )
+    return providers, secrets
 
 
 def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage]) -> list[Stage]:

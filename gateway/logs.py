@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -14,9 +14,9 @@ from gateway.settings import Log
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(log: Log) -> None:
+def configure(log: Log, stream: TextIO = sys.stdout) -> None:
     """Set up ``structlog`` and the standard library's logging, on which aiohttp and asyncio report."""
-    pretty = log.format == "console" or (log.format == "auto" and sys.stdout.isatty())
+    pretty = log.format == "console" or (log.format == "auto" and stream.isatty())
     renderer: Any = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if pretty
@@ -29,10 +29,10 @@ def configure(log: Log) -> None:
     structlog.configure(
         processors=[*shared, *([] if pretty else [structlog.processors.format_exc_info]), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[log.level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -1,17 +1,18 @@
 """One frozen struct of settings from the command line, ``GATEWAY_*`` variables and ``gateway.toml``.
 
 Precedence: command line, environment, file, default. The environment's name of a key is ``GATEWAY_`` and the
-key in capitals, with ``_`` for the dot. An unknown key in the file is an error with its line and a suggestion;
-an unknown variable only warns, since orchestrators inject their own.
+key in capitals, with ``_`` for the dot. A key or value that can't be is an error that names the line, variable or
+option it stands in; an unknown variable only warns, since orchestrators inject their own.
 """
 
 import difflib
+import math
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -21,6 +22,9 @@ from gateway.core.provider import Overrides
 class Size(int):
     """A number of bytes; written as a number, or as ``32 MiB``."""
 
+
+_Places = dict[tuple[str, ...], str]
+"""Where a key was written: a line of the file, a variable or an option; under ``()``: the file."""
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1000, "mb": 10**6, "gb": 10**9}
 
@@ -86,9 +90,10 @@ class Settings(_Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 9000
+    console: bool = True
+    """Whether the console is served; health is in any case."""
     console_host: str = "127.0.0.1"
     console_port: int = 9001
-    console_hosts: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     auth: Literal["passthrough", "required", "open"] = "passthrough"
     admin_token: str = ""
@@ -104,6 +109,11 @@ class Settings(_Section, frozen=True, kw_only=True):
     log: Log = Log()
     default_agent: str = "default"
     providers: dict[str, ProviderSettings] = {}
+    _places: _Places = {}
+
+    def place(self, *key: str) -> str:
+        """Return where a key was written, as the beginning of what is said of it."""
+        return _place(self._places, key)
 
 
 class SettingsError(Exception):
@@ -112,6 +122,41 @@ class SettingsError(Exception):
 
 _PREFIX = "GATEWAY_"
 _SECRETS = ("admin_token",)
+_BASE_URL = re.compile(
+    r"https?://(\w[\w.-]*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[a-z0-9._~!$&'()*+,;=:@%/-]*)?",
+    re.IGNORECASE,
+)
+
+
+def _is_base_url(value: str) -> bool:
+    found = _BASE_URL.fullmatch(value)
+    return not value or (found is not None and 0 < int(found["port"] or 80) < 1 << 16)
+
+
+def _is_reference(value: str) -> bool:
+    return not value or re.fullmatch(r"(env|file):.+", value) is not None
+
+
+def _is_duration(value: float | None) -> bool:
+    return value is None or 0 <= value < math.inf
+
+
+_Rule = tuple[Callable[[Any], bool], str]
+_PORT: _Rule = (lambda value: 0 <= value < 1 << 16, "a port is a number from 0 to 65535")
+_DURATION: _Rule = (_is_duration, "a duration is a finite number of seconds, not below 0")
+_RULES: dict[str, _Rule] = {
+    "port": _PORT,
+    "console_port": _PORT,
+    "base_url": (
+        _is_base_url,
+        "a base URL is http(s)://host[:port][/path], without user, query and fragment",
+    ),
+    "api_key": (_is_reference, 'write "env:NAME" or "file:path", never the secret itself'),
+    "client_stall": _DURATION,
+    "keepalive": _DURATION,
+    **dict.fromkeys((*Timeouts.__struct_fields__, *Drain.__struct_fields__), _DURATION),
+}
+"""What a value must hold beyond its type, by the last part of its key, and what is said otherwise."""
 
 
 def load(
@@ -124,20 +169,24 @@ def load(
     path = file or env.get("GATEWAY_CONFIG") or ""
     if not path and Path("gateway.toml").is_file():
         path = "gateway.toml"
-    document, text = _read(path) if path else ({}, "")
-    _convert(document, path, text)  # a mistake in the file is reported as the file's
-    for key, value in _variables(env):
-        _put(document, key, value)
-    for key, value in (arguments or {}).items():
+    document, places = _read(path) if path else ({}, {})
+    _verify(document, Settings, places)  # a mistake in the file is one, even if the environment overrides it
+    given = ((key, f"--{key.replace('_', '-')}", value) for key, value in (arguments or {}).items())
+    for key, place, value in (*_variables(env), *given):
         if value is not None:
-            _put(document, key, value)
-    return _checked(_convert(document, "", ""))
+            parts = tuple(key.split("."))
+            section = document.setdefault(parts[0], {}) if parts[1:] else document
+            section[parts[-1]] = value
+            places[parts] = place
+    _verify(document, Settings, places)
+    settings = msgspec.convert(document, Settings, strict=False, dec_hook=_decode)
+    return _checked(msgspec.structs.replace(settings, _places=places))
 
 
-def _read(path: str) -> tuple[dict[str, Any], str]:
+def _read(path: str) -> tuple[dict[str, Any], _Places]:
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return tomllib.loads(text), text
+        return tomllib.loads(text), {(): path, **_lines(path, text)}
     except OSError as error:
         raise SettingsError(f"{path}: can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -146,26 +195,29 @@ def _read(path: str) -> tuple[dict[str, Any], str]:
 
 def keys() -> Iterator[str]:
     """Return every key that is a single value, dotted."""
-    for field in msgspec.structs.fields(Settings):
-        if isinstance(field.type, type) and issubclass(field.type, _Section):
-            yield from (f"{field.name}.{sub}" for sub in field.type.__struct_fields__)
-        elif field.name != "providers":
-            yield field.name
+    for name, kind in _kinds(Settings).items():
+        if isinstance(kind, type) and issubclass(kind, _Section):
+            yield from (f"{name}.{key}" for key in _kinds(kind))
+        elif name != "providers":
+            yield name
 
 
 def _variable(key: str) -> str:
     return _PREFIX + key.upper().replace(".", "_").replace("-", "_")
 
 
-def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    """Return every key that the environment sets, with the variable's name and its value."""
     for key in keys():
         name = _variable(key)
         value = env.get(name)
         if key in _SECRETS and (file := env.get(f"{name}_FILE")):
-            value = read_secret(f"file:{file}", env)
+            name = f"{name}_FILE"
+            value = read_secret(f"file:{file}", env, f"{name}: ")
         if value is None or (key == "port" and value.startswith("tcp://")):
             continue
-        yield key, value.split(",") if key.endswith("_hosts") else value
+        hosts = [host.strip() for host in value.split(",") if host.strip()]
+        yield key, name, hosts if key == "allowed_hosts" else value
 
 
 def unknown_variables(env: Mapping[str, str], providers: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -179,16 +231,49 @@ def unknown_variables(env: Mapping[str, str], providers: Iterable[str]) -> Itera
             yield name, _suggest(name, known)
 
 
-def provider_variables(name: str, env: Mapping[str, str]) -> ProviderSettings:
-    """Return what the environment says of one provider."""
-    key = _variable(name)
-    secret = f"env:{key}_API_KEY" if env.get(f"{key}_API_KEY") else ""
-    if file := env.get(f"{key}_API_KEY_FILE"):
-        secret = f"file:{file}"
-    return ProviderSettings(base_url=env.get(f"{key}_BASE_URL", ""), api_key=secret)
+def provider_overrides(
+    settings: Settings, known: Iterable[str], env: Mapping[str, str]
+) -> dict[str, Overrides]:
+    """Return what file and environment change of the ``known`` providers, and the rows that they add."""
+    names = [*known]
+    overrides = {}
+    for name in dict.fromkeys((*settings.providers, *names)):
+        own = settings.providers.get(name, ProviderSettings())
+        variable = _variable(f"{name}.base_url")
+        base_url = env.get(variable) or own.base_url
+        if not _is_base_url(base_url):
+            raise SettingsError(f"{variable}: {_RULES['base_url'][1]}")
+        place = settings.place("providers", name)
+        if not own.like and name not in names:
+            raise SettingsError(
+                f"{place}unknown provider {name!r}; a new one says which it is like and where, "
+                f'like = "openai" and base_url = "http://…"{_suggest(name, names)}'
+            )
+        if own.like and own.like not in names:
+            raise SettingsError(
+                f"{settings.place('providers', name, 'like')}provider {name!r} is like {own.like!r}, "
+                f"which is none of {', '.join(sorted(names))}{_suggest(own.like, names)}"
+            )
+        if own.like and not base_url:
+            raise SettingsError(f'{place}provider {name!r} needs a base_url: base_url = "http://…"')
+        names.append(name)
+        if name in settings.providers or base_url:
+            overrides[name] = msgspec.structs.replace(own, base_url=base_url).overrides()
+    return overrides
 
 
-def read_secret(reference: str, env: Mapping[str, str]) -> str:
+def key_references(name: str, settings: Settings, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Return where an operator says that a provider's key is, the first wins: what says so, and the reference."""
+    variable = _variable(f"{name}.api_key")
+    if file := env.get(f"{variable}_FILE"):
+        yield f"{variable}_FILE: ", f"file:{file}"
+    elif env.get(variable):
+        yield f"{variable}: ", f"env:{variable}"
+    if name in settings.providers and (reference := settings.providers[name].api_key):
+        yield settings.place("providers", name, "api_key"), reference
+
+
+def read_secret(reference: str, env: Mapping[str, str], place: str = "") -> str:
     """Return the secret that ``env:NAME`` or ``file:path`` points to; empty if there is none."""
     kind, _, where = reference.partition(":")
     if kind == "env":
@@ -197,58 +282,60 @@ def read_secret(reference: str, env: Mapping[str, str]) -> str:
         try:
             return Path(where).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise SettingsError(f"the secret file {where} can't be read: {error.strerror}") from None
-    raise SettingsError('a secret is written as "env:NAME" or "file:path", never in the file itself')
-
-
-def _put(document: dict[str, Any], key: str, value: Any) -> None:
-    section, _, name = key.rpartition(".")
-    target = document.setdefault(section, {}) if section else document
-    target[name] = value
+            raise SettingsError(f"{place}the secret file {where} can't be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"{place}the secret file {where} isn't text") from None
+    raise SettingsError(f'{place}a secret is written as "env:NAME" or "file:path", never in the file itself')
 
 
 def _decode(kind: type, value: Any) -> Any:
-    match = re.fullmatch(r"([0-9.]+)\s*([A-Za-z]*)", str(value))
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]+)?)\s*([A-Za-z]*)", str(value))
     if kind is not Size or not match or match[2].lower() not in _UNITS:
         raise ValueError("a size is a number of bytes, or text like '32 MiB'")
     return Size(float(match[1]) * _UNITS[match[2].lower()])
 
 
-def _convert(document: dict[str, Any], path: str, text: str) -> Settings:
-    for key, known in _unknown_keys(document, Settings):
-        name = ".".join(key)
-        raise SettingsError(f"{_place(path, text, key)}unknown key {name!r}{_suggest(key[-1], known)}")
+def _kinds(section: type[_Section]) -> dict[str, Any]:
+    """Return the type of every key that may be written in a section."""
+    return {f.name: f.type for f in msgspec.structs.fields(section) if not f.name.startswith("_")}
+
+
+def _verify(value: Any, kind: Any, places: _Places, key: tuple[str, ...] = ()) -> None:
+    """Raise for the first key that means nothing, and for the first value that can't be."""
+    kinds = None
+    if isinstance(value, dict) and get_origin(kind) is dict:
+        kinds = dict.fromkeys(value, get_args(kind)[1])
+    elif isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, _Section):
+        kinds = _kinds(kind)
+    if kinds is not None:
+        for name, inner in value.items():
+            path = (*key, name)
+            if name not in kinds:
+                wrong = f"unknown key {'.'.join(path)!r}{_suggest(name, kinds)}"
+                raise SettingsError(_place(places, path) + wrong)
+            _verify(inner, kinds[name], places, path)
+    elif wrong := _complaint(value, kind, key[-1]):
+        raise SettingsError(f"{_place(places, key)}{'.'.join(key)}: {wrong}")
+
+
+def _complaint(value: Any, kind: Any, name: str) -> str:
+    """Return what is wrong with a single value; empty: nothing."""
     try:
-        return msgspec.convert(document, Settings, strict=False, dec_hook=_decode)
+        converted = msgspec.convert(value, kind, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).replace("`", "").partition(" - at $")
-        parts = [part for part in where.replace("[...]", "").split(".") if part]
-        said = f"{'.'.join(parts)}: {what}" if parts else what
-        raise SettingsError(_place(path, text, parts) + said) from None
+        if get_origin(kind) is Literal:
+            choices = [choice for choice in get_args(kind) if choice]
+            return f"{value!r} is none of {', '.join(choices)}{_suggest(str(value), choices)}"
+        said = str(error).partition(" - at ")[0].replace("`", "")
+        return said.replace(" | null", "").replace("object", "table")
+    holds, otherwise = _RULES.get(name, (None, ""))
+    return "" if holds is None or holds(converted) else otherwise
 
 
-def _unknown_keys(
-    table: Any, kind: Any, parents: list[str] | None = None
-) -> Iterator[tuple[list[str], list[str]]]:
-    """Return every key that means nothing, as a path, with the keys that would mean something there."""
-    if not isinstance(table, dict):
-        return
-    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    for key, value in table.items():
-        path = [*(parents or []), key]
-        inner = fields.get(key)
-        if key not in fields:
-            yield path, list(fields)
-        elif isinstance(inner, type) and issubclass(inner, _Section):
-            yield from _unknown_keys(value, inner, path)
-        elif key == "providers" and isinstance(value, dict):
-            for name, provider in value.items():
-                yield from _unknown_keys(provider, ProviderSettings, [*path, name])
-
-
-def _place(path: str, text: str, key: list[str]) -> str:
-    line = _line_of(text, key) if key else 0
-    return f"{path}:{line}: " if line else f"{path}: " if path else ""
+def _place(places: _Places, key: tuple[str, ...]) -> str:
+    """Return where a key was written, or else the table that it would be in."""
+    ends = range(len(key), -1, -1)
+    return next((f"{places[key[:end]]}: " for end in ends if key[:end] in places), "")
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
@@ -256,38 +343,38 @@ def _suggest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _line_of(text: str, keys_: list[str]) -> int:
-    """Return the line, from 1, on which a key is written; 0 if it can't be found."""
-    section: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
-            section = [part.strip(" \"'") for part in header[1].split(".")]
-            if section == keys_:
-                return number
+def _lines(path: str, text: str) -> _Places:
+    """Return the place of every key and table that starts a line."""
+    places: _Places = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.split("\n"), 1):
+        if not (match := re.match(r"\s*(\[{0,2})([^\[\]=#]+)[\]=]", line)):
             continue
-        pair = re.match(r"\s*([\w.\"'-]+)\s*=", line)
-        if pair and [*section, *(part.strip(" \"'") for part in pair[1].split("."))] == keys_:
-            return number
-    return _line_of(text, keys_[:-1]) if len(keys_) > 1 else 0
+        try:
+            inner: Any = tomllib.loads(f"{match[2]} = 0")
+        except tomllib.TOMLDecodeError:  # a line inside a text or a list
+            continue
+        key = () if match[1] else table
+        while isinstance(inner, dict):
+            [(name, inner)] = inner.items()
+            key = (*key, name)
+            places.setdefault(key, f"{path}:{number}")
+        table = key if match[1] else table
+    return places
 
 
 def _checked(settings: Settings) -> Settings:
-    for name in ("port", "console_port"):
-        if not 0 <= getattr(settings, name) <= 65535:
-            raise SettingsError(f"{name}: a port is a number from 0 to 65535")
+    """Raise for settings that can't be together."""
     if settings.auth == "open" and not is_loopback(settings.host):
         raise SettingsError(
-            f'auth = "open" lends the operator\'s keys to anyone, so it is for a loopback bind only, not {settings.host}'
+            f'{settings.place("auth")}auth = "open" lends the operator\'s keys to anyone, so it is for a loopback'
+            f" bind only, not host = {settings.host!r}"
         )
     if not is_loopback(settings.console_host) and not settings.admin_token:
         raise SettingsError(
-            f"console_host = {settings.console_host!r} is not loopback: set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
+            f"{settings.place('console_host')}console_host = {settings.console_host!r} is not loopback:"
+            " set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
         )
-    for name, provider in settings.providers.items():
-        if provider.api_key and not provider.api_key.startswith(("env:", "file:")):
-            raise SettingsError(
-                f'providers.{name}.api_key: write "env:NAME" or "file:path", never the secret itself'
-            )
     return settings
 
 

@@ -137,6 +137,7 @@ class OutputBlock(msgspec.Struct, gc=False):
     type: Any = None
     id: Any = None
     name: Any = None
+    toolset_name: Any = None
     text: Any = None
     thinking: Any = None
     input: Raw = Raw(b"")

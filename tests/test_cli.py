@@ -13,7 +13,7 @@ def run(*arguments, cwd, **environment):
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         cwd=cwd,
-        env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "HOME": str(cwd), **environment},
+        env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "HOME": str(cwd)} | environment,
         capture_output=True,
         text=True,
         timeout=30,
@@ -44,9 +44,9 @@ def test_check_counts_keys_and_warns_of_unknown_variables(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[providers.mine]\nlike = "nobody"\nbase_url = "http://x"', "provider 'mine' is like 'nobody'"),
-        ('[providers.mine]\nlike = "openai"', "provider 'mine' needs a base_url"),
-        ('[providers.mine]\nbase_url = "http://x"', "provider 'mine' is like 'mine'"),
+        ('[providers.mine]\nlike = "nobody"\nbase_url = "http://x"', ":2: provider 'mine' is like 'nobody'"),
+        ('[providers.mine]\nlike = "openai"', ":1: provider 'mine' needs a base_url"),
+        ('[providers.opnai]\nbase_url = "http://x"', ":1: unknown provider 'opnai'; a new one says"),
     ],
 )
 def test_a_row_that_can_not_be(tmp_path, text, said):
@@ -54,6 +54,46 @@ def test_a_row_that_can_not_be(tmp_path, text, said):
     done = run("check", cwd=tmp_path)
     assert done.returncode == 78
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--port", "70000"], {}, "--port: port: a port is a number from 0 to 65535"),
+        ([], {"GATEWAY_PORT": "abc"}, "GATEWAY_PORT: port: Expected int, got str"),
+        ([], {"GATEWAY_GROQ_BASE_URL": "groq"}, "GATEWAY_GROQ_BASE_URL: a base URL is http"),
+        ([], {"GATEWAY_GROQ_API_KEY_FILE": "/no"}, "GATEWAY_GROQ_API_KEY_FILE: the secret file /no can't be"),
+    ],
+)
+def test_a_wrong_option_or_variable_is_named(tmp_path, arguments, environment, said):
+    done = run("check", *arguments, cwd=tmp_path, **environment)
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"llm-gateway: {said}")
+
+
+def test_a_key_that_is_not_there_is_a_warning(tmp_path):
+    (tmp_path / "gateway.toml").write_text('[providers.openai]\napi_key = "env:UNSET"\n')
+    said = "gateway.toml:2: the key of provider 'openai' is not there: env:UNSET is empty or unset"
+    done = run("check", cwd=tmp_path)
+    assert done.returncode == 0
+    assert said in done.stdout + done.stderr
+    done = run("check", cwd=tmp_path, UNSET="sk-canary-2")
+    assert "1 with a key" in done.stdout
+    assert "the key of provider" not in done.stdout + done.stderr
+
+
+def test_a_plugin_that_can_not_be_imported_is_named(tmp_path):
+    about = tmp_path / "acme_gateway-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-gateway\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[gateway.providers]\nacme = acme_gateway.formats\n")
+    for command in ("check", "serve"):
+        done = run(command, cwd=tmp_path, PYTHONPATH=f"{ROOT}:{tmp_path}")
+        assert done.returncode == 78
+        assert done.stderr == (
+            "llm-gateway: the plugin 'acme' (acme_gateway.formats, of the package acme-gateway) can't be loaded: "
+            "ModuleNotFoundError: No module named 'acme_gateway'\n"
+        )
 
 
 def test_a_port_that_is_taken(tmp_path):

@@ -7,9 +7,10 @@ from gateway.settings import (
     Settings,
     SettingsError,
     is_loopback,
+    key_references,
     keys,
     load,
-    provider_variables,
+    provider_overrides,
     read_secret,
     unknown_variables,
 )
@@ -67,7 +68,13 @@ def test_the_file_is_found_by_name_or_by_variable(elsewhere):
             r":3: unknown key 'timeouts\.first_bite'; did you mean 'first_byte'\?",
         ),
         ('port = "many"', r":1: port: Expected `?int`?, got `?str`?"),
-        ("auth = 'none'", r":1: auth: Invalid enum value"),
+        ("auth = 'opn'", r":1: auth: 'opn' is none of passthrough, required, open; did you mean 'open'\?"),
+        ("auth = 3", r":1: auth: 3 is none of passthrough"),
+        ("log.level = 'trace'", r":1: log\.level: 'trace' is none of debug, info, warning, error"),
+        (
+            "[providers.openai]\nstream_usage = 'asks'",
+            r":2: providers\.openai\.stream_usage: 'asks' is none of ask, always, never; did you mean 'ask'\?",
+        ),
         (
             "[providers.openai]\nbase_uri = 'x'",
             r":2: unknown key 'providers\.openai\.base_uri'; did you mean 'base_url'",
@@ -80,6 +87,30 @@ def test_the_file_is_found_by_name_or_by_variable(elsewhere):
         ("body_limit = 'big'", ":1: body_limit: a size is a number of bytes, or text like '32 MiB'"),
         ("body_limit = '3 parsec'", "a size is a number of bytes"),
         ("[[agents]]\nslug = 'a'", ":1: unknown key 'agents'"),
+        ("console_hosts = ['a']", r":1: unknown key 'console_hosts'"),
+        ("_places = {}", ":1: unknown key '_places'"),
+        ("\ntimeouts = 3", ":2: timeouts: Expected table, got int"),
+        ("providers = 3", ":1: providers: Expected table, got int"),
+        ("[providers]\nopenai = 3", r":2: providers\.openai: Expected table, got int"),
+        ("host = { a = 1 }", ":1: host: Expected str, got table"),
+        ("allowed_hosts = { a = 1 }", ":1: allowed_hosts: Expected array, got table"),
+        ("admin_token = 'a'\nport = 70000", ":2: port: a port is a number from 0 to 65535"),
+        ("console_port = -1", ":1: console_port: a port is a number from 0 to 65535"),
+        ("\nauth = 'open'\nhost = '0.0.0.0'", r":2: auth = \"open\" lends .* not host = '0\.0\.0\.0'"),
+        ("console_host = '0.0.0.0'", r":1: console_host = .* set GATEWAY_ADMIN_TOKEN"),
+        (
+            "[providers.'a.b']\nlike = 'openai'\ntimeouts.gap = 'abc'",
+            r":3: providers\.a\.b\.timeouts\.gap: Expected float, got str",
+        ),
+        ("[providers]\nopenai = { timeouts = { gap = -1 } }", r":2: providers\.openai\.timeouts\.gap: a dur"),
+        (
+            "[providers.openai]\n[providers.openai.timeouts]\ngap = nan",
+            r":3: providers\.openai\.timeouts\.gap: ",
+        ),
+        (
+            '[providers.openai]\nkey_page = """\nbase_url = 1\n"""\nlike = 3',
+            r":5: providers\.openai\.like: Expected str, got int",
+        ),
     ],
 )
 def test_a_wrong_file_says_where_and_what_was_meant(elsewhere, text, said):
@@ -95,10 +126,11 @@ def test_sizes_have_units(elsewhere, text, size):
 
 
 def test_lists_in_the_environment_are_separated_by_commas():
-    assert load(environment={"GATEWAY_ALLOWED_HOSTS": "a.example,b.example:9000"}).allowed_hosts == (
+    assert load(environment={"GATEWAY_ALLOWED_HOSTS": "a.example, b.example:9000"}).allowed_hosts == (
         "a.example",
         "b.example:9000",
     )
+    assert load(environment={"GATEWAY_ALLOWED_HOSTS": ""}).allowed_hosts == ()
 
 
 def test_the_port_that_an_orchestrator_injects_is_ignored():
@@ -110,13 +142,95 @@ def test_the_port_that_an_orchestrator_injects_is_ignored():
     [
         ({"GATEWAY_AUTH": "open", "GATEWAY_HOST": "0.0.0.0"}, "loopback bind only"),
         ({"GATEWAY_CONSOLE_HOST": "0.0.0.0"}, "set GATEWAY_ADMIN_TOKEN"),
-        ({"GATEWAY_PORT": "70000"}, "from 0 to 65535"),
-        ({"GATEWAY_PORT": "x"}, "port: Expected"),
+        ({"GATEWAY_PORT": "70000"}, "^GATEWAY_PORT: port: a port is a number from 0 to 65535$"),
+        ({"GATEWAY_PORT": "abc"}, "^GATEWAY_PORT: port: Expected int, got str$"),
+        ({"GATEWAY_TIMEOUTS_GAP": "x"}, r"^GATEWAY_TIMEOUTS_GAP: timeouts\.gap: Expected float, got str$"),
+        ({"GATEWAY_AUTH": "opn"}, "^GATEWAY_AUTH: auth: 'opn' is none of .* did you mean 'open'"),
+        ({"GATEWAY_AUTH": "open", "GATEWAY_HOST": "::"}, "^GATEWAY_AUTH: auth = "),
+        ({"GATEWAY_ADMIN_TOKEN_FILE": "/nowhere"}, "^GATEWAY_ADMIN_TOKEN_FILE: the secret file /nowhere"),
     ],
 )
 def test_what_can_not_be_is_refused(environment, said):
     with pytest.raises(SettingsError, match=said):
         load(environment=environment)
+
+
+def test_an_option_of_the_command_line_is_named():
+    with pytest.raises(SettingsError, match=r"^--console-port: console_port: a port is"):
+        load(environment={"GATEWAY_CONSOLE_PORT": "1"}, arguments={"console_port": 70000})
+
+
+def test_a_mistake_in_the_file_is_one_though_the_environment_overrides_it(elsewhere):
+    with pytest.raises(SettingsError, match=":1: port"):
+        load(written(elsewhere, "port = 70000"), {"GATEWAY_PORT": "1"})
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", ["timeouts.gap", "drain.finish", "keepalive", "client_stall", "body_limit"])
+def test_durations_and_limits_are_finite_and_not_negative(elsewhere, key, value):
+    with pytest.raises(SettingsError, match=rf":1: {key}: a (duration|size) is "):
+        load(written(elsewhere, f"{key} = {value}"), {})
+    variable = f"GATEWAY_{key.upper().replace('.', '_')}"
+    with pytest.raises(SettingsError, match=rf"^{variable}: {key}: a (duration|size) is "):
+        load(environment={variable: value}, file=written(elsewhere, f"{key} = 0"))
+
+
+@pytest.mark.parametrize("key", [key for key in keys() if key.startswith(("timeouts.", "drain."))])
+def test_every_duration_is_checked(key):
+    with pytest.raises(SettingsError, match="a duration is"):
+        load(environment={f"GATEWAY_{key.upper().replace('.', '_')}": "-1"})
+
+
+WRONG_URLS = [
+    "api.openai.com/v1",
+    "ftp://x",
+    "file:///etc",
+    "https://",
+    "http:///v1",
+    "http://user@x/v1",
+    "http://user:secret@x",
+    "http://x?a=b",
+    "http://x/v1?",
+    "http://x/v1#part",
+    "http://x:port",
+    "http://x:0",
+    "http://x:70000",
+    "http://[::1",
+    "http://a b/",
+    "http://x/a b",
+    "http://x/\\u0000",
+    " http://x",
+]
+
+
+@pytest.mark.parametrize("url", WRONG_URLS)
+def test_a_base_url_that_can_not_be(elsewhere, url):
+    with pytest.raises(SettingsError, match=r":2: providers\.openai\.base_url: a base URL is http"):
+        load(written(elsewhere, f'[providers.openai]\nbase_url = "{url}"'), {})
+    with pytest.raises(SettingsError, match=r"^GATEWAY_OPENAI_BASE_URL: a base URL is http") as refused:
+        provider_overrides(Settings(), ["openai"], {"GATEWAY_OPENAI_BASE_URL": url})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8000/v1",
+        "https://api.x.ai",
+        "http://[::1]:8000/v1/",
+        "HTTPS://Host_1/a%20b/@me:(x)",
+        "http://bücher.example/",
+    ],
+)
+def test_a_base_url_that_can_be(elsewhere, url):
+    settings = load(written(elsewhere, f'[providers.openai]\nbase_url = "{url}"'), {})
+    assert settings.providers["openai"].base_url == url
+
+
+def test_the_console_can_be_switched_off(elsewhere):
+    assert load(environment={}).console
+    assert not load(environment={"GATEWAY_CONSOLE": "false"}).console
+    assert not load(written(elsewhere, "console = false"), {}).console
 
 
 def test_a_console_beyond_loopback_has_a_token_which_may_come_from_a_file(elsewhere):
@@ -126,8 +240,10 @@ def test_a_console_beyond_loopback_has_a_token_which_may_come_from_a_file(elsewh
 
 
 def test_a_bare_secret_in_the_file_is_an_error(elsewhere):
-    with pytest.raises(SettingsError, match="never the secret itself"):
-        load(written(elsewhere, "[providers.openai]\napi_key = 'sk-1'"), {})
+    for reference in ("sk-1", "env:", "ENV:sk-1"):
+        with pytest.raises(SettingsError, match=r":2: .*never the secret itself") as refused:
+            load(written(elsewhere, f"[providers.openai]\napi_key = '{reference}'"), {})
+        assert "sk-1" not in str(refused.value)
 
 
 def test_secrets_are_read_from_where_the_reference_points(elsewhere):
@@ -139,17 +255,57 @@ def test_secrets_are_read_from_where_the_reference_points(elsewhere):
         read_secret("file:/nowhere", {})
     with pytest.raises(SettingsError, match="never in the file itself"):
         read_secret("sk-1", {})
+    (elsewhere / "key").write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=r"^here: the secret file .* isn't text"):
+        read_secret(f"file:{elsewhere}/key", {}, "here: ")
 
 
-def test_every_provider_has_its_variables():
+def test_every_provider_has_its_variables(elsewhere):
     environment = {
         "GATEWAY_MY_MODEL_BASE_URL": "http://x",
         "GATEWAY_MY_MODEL_API_KEY": "k",
         "GATEWAY_OTHER_API_KEY_FILE": "/k",
     }
-    mine = provider_variables("my-model", environment)
-    assert (mine.base_url, mine.api_key) == ("http://x", "env:GATEWAY_MY_MODEL_API_KEY")
-    assert provider_variables("other", environment).api_key == "file:/k"
+    settings = load(written(elsewhere, "[providers.my-model]\napi_key = 'env:MINE'"), {})
+    changed = provider_overrides(settings, ["my-model", "other"], environment)
+    assert {name: own.base_url for name, own in changed.items()} == {"my-model": "http://x"}
+    assert list(key_references("my-model", settings, environment)) == [
+        ("GATEWAY_MY_MODEL_API_KEY: ", "env:GATEWAY_MY_MODEL_API_KEY"),
+        (f"{elsewhere}/gateway.toml:2: ", "env:MINE"),
+    ]
+    assert list(key_references("other", settings, environment)) == [
+        ("GATEWAY_OTHER_API_KEY_FILE: ", "file:/k")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "\n[providers.opnai]\nbase_url = 'http://x'",
+            r":2: unknown provider 'opnai'; a new one says .* like = \"openai\" .*; did you mean 'openai'\?$",
+        ),
+        (
+            "[providers.mine]\nbase_url = 'http://x'\nlike = 'opnai'",
+            r":3: provider 'mine' is like 'opnai', which is none of groq, openai; did you mean 'openai'\?",
+        ),
+        ("providers.mine.like = 'openai'", r":1: provider 'mine' needs a base_url"),
+        ("[providers.mine]\nlike = 'mine'", r":2: provider 'mine' is like 'mine', which is none of"),
+    ],
+)
+def test_a_provider_that_can_not_be(elsewhere, text, said):
+    with pytest.raises(SettingsError, match=said):
+        provider_overrides(load(written(elsewhere, text), {}), ["openai", "groq"], {})
+
+
+def test_a_new_row_may_be_like_an_earlier_one_and_be_placed_by_the_environment(elsewhere):
+    text = "[providers.one]\nlike = 'openai'\n[providers.two]\nlike = 'one'\nbase_url = 'http://two'"
+    settings = load(written(elsewhere, text), {})
+    changed = provider_overrides(settings, ["openai"], {"GATEWAY_ONE_BASE_URL": "http://one"})
+    assert [(name, own.like, own.base_url) for name, own in changed.items()] == [
+        ("one", "openai", "http://one"),
+        ("two", "one", "http://two"),
+    ]
 
 
 def test_an_unknown_variable_is_reported_with_what_was_meant():
@@ -175,7 +331,8 @@ def test_keys_are_every_single_value():
     found = list(keys())
     assert "timeouts.first_byte" in found
     assert "drain.finish" in found
-    assert "providers" not in found
+    assert "console" in found
+    assert not {"providers", "_places"} & set(found)
     assert len(found) == len(set(found)) > len(Settings.__struct_fields__)
 
 

@@ -136,6 +136,8 @@ class ResponseAdapter:
 
     call_keys: ClassVar[frozenset[str]] = frozenset()
     """The members, in lower case, through which a client reaches a call: a gate takes no other spelling."""
+    nameless_calls: ClassVar[bool] = False
+    """Some calls of this wire say what they run by their type alone."""
     echoes: ClassVar[frozenset[str]] = frozenset()
     """Members that repeat the request or hold results: nothing in them is a call."""
     padding: ClassVar[frozenset[bytes]] = frozenset()

@@ -9,7 +9,7 @@ from gateway.core.view import Path
 
 _Changes = Mapping[Path, bytes | None]
 _Splice = tuple[int, int, bytes]
-_Child = tuple[str | int, int, int, int]  # its key, and where the key starts, the value starts, the value ends
+_Child = tuple[str | int, int, int, int]  # a key; where it starts; where its value starts and ends
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _key = msgspec.json.Decoder(str)
@@ -17,8 +17,7 @@ _key = msgspec.json.Decoder(str)
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _GAP = re.compile(rb"[ \t\r\n]*+,?[ \t\r\n]*+")
 _KEY = re.compile(_GAP.pattern + rb"(" + _STRING + rb")[ \t\r\n]*+:[ \t\r\n]*+")
-_CLOSE = re.compile(rb"[ \t\r\n]*+}")
-_TOKEN = re.compile(rb"([\[{])|([\]}])|" + _STRING + rb'|[^][{}",: \t\r\n]++')
+_TOKEN = re.compile(rb"([\[{])|([\]}])|" + _STRING + rb'|[^][{}",: \t\r\n]++', re.DOTALL)
 _NESTING = {1: 1, 2: -1, None: 0}  # by the group of _TOKEN that matched
 
 
@@ -95,7 +94,7 @@ def _removals(document: bytes, children: list[_Child], removed: set[str | int]) 
 def _items(document: bytes, start: int, end: int) -> list[_Child]:
     raws = _array.decode(memoryview(document)[start:end])
     position = _after_gap(document, start + 1)
-    gap = 0
+    gap = 0  # for gaps that differ
     if len(raws) > 1:
         # Where every gap is like the first one, none has to be looked at.
         first = position + len(raws[0])
@@ -112,36 +111,26 @@ def _items(document: bytes, start: int, end: int) -> list[_Child]:
 
 
 def _members(document: bytes, start: int, end: int) -> list[_Child]:
+    raws = _object.decode(memoryview(document)[start:end])
     children: list[_Child] = []
     position = start + 1
-    for key, raw in _object.decode(memoryview(document)[start:end]).items():
-        # Between two values stand a comma and one key: more would be a member that another one replaced.
-        between = _KEY.match(document, position)
-        if not between or not document.startswith(raw, value := between.end()):
-            break
-        position = value + len(raw)
-        children.append((key, between.start(1), value, position))
-    else:
-        if _CLOSE.match(document, position):
-            return children
-    return list(_repeated_members(document, start + 1))
-
-
-def _repeated_members(document: bytes, position: int) -> Iterator[_Child]:
-    """Read every member, those included that a later one replaces: exact, but slow."""
     while between := _KEY.match(document, position):
-        position = _end(document, between.end())
-        yield _key.decode(between[1]), between.start(1), between.end(), position
+        key = _key.decode(between[1])
+        value = between.end()
+        raw = raws[key]
+        position = value + len(raw)
+        # It may be another value, which a later member replaces, or a longer number.
+        if not document.startswith(raw, value) or document[position] not in b",} \t\r\n":
+            position = _end(document, value)
+        children.append((key, between.start(1), value, position))
+    return children
 
 
 def _end(document: bytes, position: int) -> int:
     """Return where the value ends that starts at a position."""
     depth = 0
-    for token in _TOKEN.finditer(document, position):
-        depth += _NESTING[token.lastindex]
-        if not depth:
-            return token.end()
-    raise AssertionError  # the decoder has found every bracket closed
+    tokens = _TOKEN.finditer(document, position)
+    return next(token.end() for token in tokens if not (depth := depth + _NESTING[token.lastindex]))
 
 
 def _after_gap(document: bytes, position: int) -> int:

@@ -16,7 +16,7 @@ from gateway.core.adapter import Payload, ResponseAdapter
 from gateway.core.errors import GatewayError, NotEvaluated
 from gateway.core.frames import Frame, Framer, Shape
 from gateway.core.repeats import Repeats
-from gateway.core.strict import call_names, tree
+from gateway.core.strict import call_names, has_capital_key, tree
 from gateway.core.view import (
     Completion,
     End,
@@ -86,8 +86,7 @@ class Relay:
         self._hold_limit = hold_limit
         self._held: list[Frame] = []
         self._held_size = 0
-        self._failed = False
-        self._unjudgeable = False
+        self._failed = self._unjudgeable = False
         self._reading = True
         repeats = adapter.repeats and not (framer.whole or adapter.arrays)
         self._repeats = Repeats(framer.limit, adapter.padding) if repeats else None
@@ -195,10 +194,9 @@ class Relay:
 
     def _repeated(self, frame: Frame) -> bool:
         """Take a frame that is known to be one more piece of text; return whether it was."""
-        if self._repeats is None or not (text := self._repeats.text(frame.raw)):
-            return False
+        text = self._repeats.text(frame.raw) if self._repeats is not None else ""
         self._completion.add_text(text)
-        return True
+        return bool(text)
 
     def _observe(self, frame: Frame) -> tuple[Event, ...]:
         try:
@@ -301,10 +299,14 @@ class Relay:
             return True
         adapter = self.adapter
         try:
-            names = []
-            if data != adapter.terminator:
-                names = call_names(*tree(data), adapter.call_keys, adapter.echoes, thorough=bool(self._held))
+            value, canonical = (None, b"") if data == adapter.terminator else tree(data)
             events = tuple(adapter.events(frame))
+            plain = len(events) == 1 and type(events[0]) is TextDelta
+            keys = adapter.call_keys
+            thorough = bool(self._held) or (
+                adapter.nameless_calls and not plain and has_capital_key(canonical)
+            )
+            names = call_names(value, canonical, keys, adapter.echoes, thorough=thorough)
         except Exception:  # noqa: BLE001  # whatever goes wrong while reading, a gate fails closed
             self._refuse_to_read()
             return False
@@ -316,8 +318,8 @@ class Relay:
                 frame.shape = Shape.IRREGULAR
             if frame.shape is Shape.IRREGULAR and frame.event != "error":
                 frame.event = adapter.event_name
-        if len(events) == 1 and type(events[0]) is TextDelta and not (names or self._held or self._failed):
-            self._add_text(frame, events[0].text)
+        if plain and not (names or self._held or self._failed):
+            self._add_text(frame, events[0].text)  # type: ignore[union-attr]  # plain says that it is text
             return not (adapter.hiding and adapter.hides(frame))
         if self._repeats is not None:
             self._repeats.forget()
@@ -368,7 +370,7 @@ class Relay:
             if isinstance(event, ToolCallDelta):
                 # Each piece accounts for one such object of its own call, and for none that stands beside it.
                 for name in names:
-                    if self._completion.is_name(event.index, name):
+                    if name and self._completion.is_name(event.index, name):
                         names.remove(name)
                         break
                 holds = holds or not event.server_executed

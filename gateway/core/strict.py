@@ -75,6 +75,15 @@ def call_names(
     return []
 
 
+# In canonical bytes a key is a string before a colon; in a text the quotation marks are escaped.
+_CAPITAL_KEY = re.compile(rb'[A-Z]\w{0,32}":')
+
+
+def has_capital_key(canonical: bytes) -> bool:
+    """Whether some key of a document has a capital among its last letters."""
+    return _CAPITAL_KEY.search(canonical) is not None
+
+
 def duplicate_member(data: bytes) -> str | None:
     """Return a key that occurs twice at the top level of an object, if there is one."""
     members = _members.decode(data)

@@ -17,7 +17,7 @@ of a third party registers its module under the entry-point group ``gateway.prov
 
 import importlib
 import pkgutil
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 
 import msgspec
@@ -33,8 +33,19 @@ def load(overrides: dict[str, Overrides] | None = None, *, plugins: bool = False
         importlib.import_module(f"{__name__}.{module.name}")
     if plugins:
         for plugin in entry_points(group=_ENTRY_POINTS):
-            plugin.load()
+            _load_plugin(plugin)
     rows = msgspec.toml.decode(
         files(__name__).joinpath("compatible.toml").read_bytes(), type=dict[str, Overrides]
     )
     return Providers((rows, overrides or {}))
+
+
+def _load_plugin(plugin: EntryPoint) -> None:
+    try:
+        plugin.load()
+    except Exception as error:
+        package = plugin.dist.name if plugin.dist else "unknown"
+        raise ValueError(
+            f"the plugin {plugin.name!r} ({plugin.value}, of the package {package}) can't be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error

@@ -42,11 +42,14 @@ def test_edits():
     request.set_text(Text("two", ("messages", 1, "content", 0, "text")), "TWO ☂")
     request.set(("y",), {"z": [True]})
     assert request.edited
-    assert request.encode() == (
-        '{"model":"n","messages":[{"content":"ONE"},{"content":[{"text":"TWO ☂"}]}],"x":1.0,"y":{"z":[true]}}'.encode()
+    assert (
+        request.encode()
+        == (
+            '{"model": "n", "messages": [{"content": "ONE"}, {"content": [{"text": "TWO ☂"}]}], "x": 1.0,"y":{"z":[true]}}'
+        ).encode()
     )
     request.remove(("messages",))
-    assert request.encode() == b'{"model":"n","x":1.0,"y":{"z":[true]}}'
+    assert request.encode() == b'{"model": "n", "x": 1.0,"y":{"z":[true]}}'
 
 
 def test_unique_members():

@@ -13,6 +13,7 @@ from gateway.core.strict import (
     Ambiguous,
     call_names,
     duplicate_member,
+    has_capital_key,
     load,
     lone_surrogate,
     tree,
@@ -270,3 +271,17 @@ def test_while_calls_are_held_a_member_spelt_otherwise_counts_without_a_name():
     keys = frozenset({"arguments"})
     assert call_names(*tree(document), keys) == []
     assert call_names(*tree(document), keys, thorough=True) == [""]
+
+
+@pytest.mark.parametrize(
+    "document", [b'{"Arguments":1}', b'{"a":[{"tool_Calls":1}]}', b'{"x":"y","partial_JSON":""}']
+)
+def test_keys_with_capitals(document):
+    assert has_capital_key(document)
+
+
+@pytest.mark.parametrize(
+    "document", [b'{"a":"Text","b":{"c_d":1}}', b'{"a":"\\"Key\\":1"}', b'{"a":["B","C"]}']
+)
+def test_texts_with_capitals(document):
+    assert not has_capital_key(document)

@@ -135,11 +135,12 @@ def test_edits_keep_the_rest():
     [result] = read.tool_results
     assert result == ToolResult("t", "", True, path, (Text("a", (*path, 0, "text")),))
     read.set_text(result.texts[0], "b")
-    assert b'{"type":"text","text":"b","y":1e2}' in read.encode()
+    assert b'{"type":"text","text":"b","y":1e2}' in read.encode().replace(b" ", b"")
     read = MessagesRequest(body)
     read.set_tool_result(result, "c")
-    assert b'"is_error":true,"content":"c","cache_control":{"type": "ephemeral"}' in read.encode()
-    assert b'"x":1.50' in read.encode()
+    edited = read.encode().replace(b" ", b"")
+    assert b'"is_error":true,"content":"c","cache_control":{"type":"ephemeral"}' in edited
+    assert b'"x":1.50' in edited
 
 
 def test_results_of_the_vendors_own_tools_are_never_edited():

@@ -185,11 +185,11 @@ ODD = {
     ),
     "a spelling for clients that ignore case": (
         [b'{"Candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]}}]}'],
-        [Unknown("Candidates: odd spelling")],
+        [Unknown("Candidates: odd spelling"), Unknown("Candidates: a call")],
     ),
     "a letter that only case-folding knows": (
         ['{"candidates":[{"content":{"part\u017f":[{"functionCall":{"name":"f"}}]}}]}'.encode()],
-        [Unknown("part\u017f: odd spelling")],
+        [Unknown("part\u017f: odd spelling"), Unknown("part\u017f: a call")],
     ),
     "escaped keys": (
         [b'{"candidates":[{"content":{"parts":[{"function\\u0043all":{"n\\u0061me":"f"}}]}}]}'],
@@ -397,6 +397,19 @@ ATTACKS = {
     "with a lone surrogate": [chunk('{"functionCall":{"name":"wipe_disk\\ud800"}}')],
     "beside an error": [chunk(call(name=CANARY), more=',"error":{"code":500,"message":"x"}')],
     "a part of the session protocol": [b'{"toolCall":{"functionCalls":[{"name":"wipe_disk","args":{}}]}}'],
+    "where nobody reads it": [
+        chunk(
+            part("b"),
+            more=',"automaticFunctionCallingHistory":[{"role":"model","parts":[{"functionCall":'
+            '{"name":"wipe_disk","partialArgs":[{"jsonPath":"$.a","stringValue":"x"}]}}]}]',
+        )
+    ],
+    "beside the parts": [
+        b'{"candidates":[{"content":{"parts":[{"text":"b"}],"more":[{"Function_Call":{"name":"wipe_disk"}}]}}]}'
+    ],
+    "beside the content": [
+        b'{"candidates":[{"content":{"parts":[{"text":"b"}]},"calls":{"partial_args":["wipe_disk"]}}]}'
+    ],
     "parts that are no list": [
         b'{"candidates":[{"content":{"parts":{"functionCall":{"name":"wipe_disk"}}}}]}'
     ],
@@ -426,6 +439,14 @@ def test_nothing_of_a_call_passes_the_gate(name, content_type):
         assert text.startswith("a")
         assert text.endswith("Denied.")
         assert (calls, reason) == ([], types.FinishReason.STOP)
+
+
+@pytest.mark.parametrize("spelling", ["toolResponse", "tool_response"])
+def test_results_of_the_providers_tools_are_no_calls(spelling):
+    result = f'{{"{spelling}":{{"toolType":"GOOGLE_SEARCH_WEB","response":{{"name":"Eiffel","input":"q"}}}}}}'
+    relay, _, passed = gate(chunk(result), chunk(part("a"), finish="STOP"))
+    assert (relay.failure, relay.held) == (None, False)
+    assert passed == body([chunk(result), chunk(part("a"), finish="STOP")])
 
 
 def refused(*payloads, content_type="text/event-stream"):

@@ -263,3 +263,17 @@ def test_a_composed_request_is_googles():
             "responseJsonSchema": {"type": "object"},
         },
     }
+
+
+@pytest.mark.parametrize("cut", ["%3f", "%3F", "%23", "%253f", "%252523", "?"])
+@pytest.mark.parametrize("method", ["predict", "countTokens", "batchGenerateContent"])
+def test_a_model_whose_name_would_end_the_path_is_nobodys(cut, method):
+    for collection in ("models", "publishers/google/models", "tunedModels"):
+        assert GEMINI.match("POST", f"/v1beta/{collection}/g:generateContent{cut}:{method}") is None
+
+
+def test_other_escapes_in_a_model_name_stay():
+    match = GEMINI.match("POST", "/v1beta/models/a%2Fb%20c:generateContent")
+    assert match is not None
+    assert match.params == {"model": "a/b c"}
+    assert match.path == "/v1beta/models/a%2Fb%20c:generateContent"

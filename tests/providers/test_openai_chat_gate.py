@@ -18,12 +18,17 @@ REFUSAL = "The tool canary was denied."
 
 
 def gated(
-    body: bytes, step: int, *, streamed: bool = True, reader: ChatResponse | None = None
+    body: bytes,
+    step: int,
+    *,
+    streamed: bool = True,
+    reader: ChatResponse | None = None,
+    completion: Completion | None = None,
 ) -> tuple[bytes, Relay]:
     relay = Relay(
         framer_for("text/event-stream" if streamed else "application/json", 1 << 20, streamed=False),
         reader or adapter(streamed=streamed),
-        Completion(),
+        completion or Completion(),
         gate=True,
     )
     passed = b""
@@ -171,7 +176,7 @@ def test_a_refused_body_keeps_what_is_not_about_the_calls():
     assert passed == b""
     answer = relay.refuse(REFUSAL)
     assert b"canary" not in answer.replace(REFUSAL.encode(), b"")
-    assert b'"vendor":{"n": 1.0}' in answer
+    assert b'"vendor": {"n": 1.0}' in answer
     read_back = json.loads(answer)
     first, second, third = read_back.pop("choices")
     kept = {"role": "assistant", "content": "Look.\n\n" + REFUSAL, "extra": 1.5, "refusal": None}

@@ -41,6 +41,7 @@ _REASONS = {
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.CONTENT_FILTER,
 }
+_JOINTS = ("", ".", "_", "__", "-", "/", ":")
 _SERVER_CALLS = frozenset(("server_tool_use", "mcp_tool_use"))
 # Blocks without a call in them, besides text and thinking.
 _OTHER_BLOCKS = frozenset(
@@ -61,6 +62,8 @@ _OTHER_BLOCKS = frozenset(
     )
 )
 _OTHER_DELTAS = frozenset(("signature_delta", "citations_delta", "compaction_delta"))
+# Events that may follow the reason for the end.
+_AFTERWORDS = frozenset(("message_delta", "message_stop", "ping", "error"))
 
 _event = msgspec.json.Decoder(wire.StreamEvent).decode
 _message = msgspec.json.Decoder(wire.Message)
@@ -112,6 +115,24 @@ class MessagesResponse(ResponseAdapter):
     """An answer, whole or streamed."""
 
     keep_alive = b'event: ping\ndata: {"type": "ping"}\n\n'
+    call_keys = frozenset(
+        (
+            "type",
+            "message",
+            "content",
+            "index",
+            "content_block",
+            "delta",
+            "id",
+            "name",
+            "toolset_name",
+            "caller",
+            "input",
+            "partial_json",
+        )
+    )
+    # What an MCP server has to offer, with the schemas.
+    echoes = frozenset(("tools", "input_schema"))
 
     def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
         super().__init__(request, streamed=streamed)
@@ -119,28 +140,27 @@ class MessagesResponse(ResponseAdapter):
         """By the index that the wire gives them."""
         self._begun = 0
         self._started = False
-        self._named = False
-        """The upstream names its events, as the vendor does."""
+        self._reason: Event | None = None
+        """Why the answer ends, as long as nothing proves that it is complete."""
+        self._ended = False
+        """The reason has been said: no content follows."""
 
     def events(self, frame: Frame) -> Iterable[Event]:
         if not self.streamed:
             return tuple(self._whole(_message.decode(frame.data)))
         event = _event(frame.data)
         kind = event.type
-        if frame.event:
-            self._named = True
-        elif self._named and frame.shape is Shape.REGULAR:
-            # Clients skip it, and would read other arguments than were judged; framed anew it has a name.
+        if not frame.event and frame.shape is Shape.REGULAR:
+            # Some clients skip it, and would read other arguments than were judged; framed anew it has a name.
             frame.shape = Shape.IRREGULAR
-        if kind == "content_block_delta" and frame.event != "error":
+        if kind == "content_block_delta" and not (self._ended or event.content_block or event.message):
             self.event_name = kind
             delta = event.delta
             block = self._blocks.get(event.index)
             if block is not None and block.plain and delta is not None and delta.type == "text_delta":
                 piece = delta.text
-                if type(piece) is str:
+                if type(piece) is str and frame.event != "error":
                     return (TextDelta(piece),) if piece else ()
-            return tuple(self._grow(block, delta))
         if kind is None and event.error:
             kind = "error"
         self.event_name = text(kind)
@@ -153,6 +173,11 @@ class MessagesResponse(ResponseAdapter):
     def _event(self, kind: str, event: wire.StreamEvent) -> Iterator[Event]:
         if event.content_block and kind != "content_block_start":
             yield Unknown("content_block in another event")
+        if event.message and kind not in ("message_start", "error"):
+            yield Unknown("message in another event")
+        if self._ended and kind not in _AFTERWORDS:
+            # Clients that go by the reason have stopped reading, others have not.
+            yield Unknown(f"{kind or 'event'} after the reason for the end")
         if kind == "content_block_start":
             yield from self._begin(event)
         elif kind == "content_block_delta":
@@ -162,11 +187,13 @@ class MessagesResponse(ResponseAdapter):
         elif kind == "message_start":
             yield from self._start(event.message)
         elif kind == "message_delta":
-            yield from self._settle()
             yield from _read_usage(event.usage)
-            yield from _finish(event.delta.stop_reason if event.delta else None)
+            if event.delta and event.delta.stop_reason is not None:
+                yield from self._end(event.delta.stop_reason)
         elif kind == "message_stop":
             yield from self._settle()
+            if self._reason:
+                yield self._reason
             yield END
         elif kind == "error":
             yield stream_error(event.error)
@@ -187,7 +214,8 @@ class MessagesResponse(ResponseAdapter):
                 yield Unknown("message_start with content after other content")
             yield event
         yield from _read_usage(message.usage)
-        yield from _finish(message.stop_reason)
+        if message.stop_reason is not None:
+            self._reason = _finish(message.stop_reason)  # more content may follow
 
     def _whole(self, message: wire.Message) -> Iterator[Event]:
         if message.type == "error" or (message.error and not message.content):
@@ -196,7 +224,8 @@ class MessagesResponse(ResponseAdapter):
         yield Start(text(message.id), text(message.model))
         yield from self._content(message.content)
         yield from _read_usage(message.usage)
-        yield from _finish(message.stop_reason)
+        if message.stop_reason is not None:
+            yield _finish(message.stop_reason)
         yield END
 
     def _content(self, raw: msgspec.Raw) -> Iterator[Event]:
@@ -241,7 +270,12 @@ class MessagesResponse(ResponseAdapter):
         kind = text(block.type)
         if opened.call:
             name = text(block.name)
-            yield ToolCallDelta(opened.number, text(block.id), name, arguments, opened.server_executed)
+            aliases = _aliases(text(block.toolset_name), name)
+            yield ToolCallDelta(
+                opened.number, text(block.id), name, arguments, opened.server_executed, aliases
+            )
+            if block.toolset_name is not None and not aliases:
+                yield Unknown("toolset_name")
             if not name:
                 yield Unknown(f"{kind} without a name")
             elif opened.server_executed and not block.input:
@@ -299,10 +333,20 @@ class MessagesResponse(ResponseAdapter):
         block.close()
         yield from block.settle()
 
+    def _end(self, reason: Any) -> Iterator[Event]:
+        """Take the reason for the end; of an answer with calls it counts once nothing can follow."""
+        yield from self._settle()
+        self._ended = True
+        self._reason = _finish(reason)
+        if not any(block.call and not block.server_executed for block in self._blocks.values()):
+            yield self._reason
+            self._reason = None
+
     def _settle(self) -> Iterator[Event]:
-        """Settle the calls that nobody closed."""
+        """Settle the calls that nobody closed; more of them may have been to come."""
         for block in self._blocks.values():
-            if not block.settled:
+            if block.call and not block.settled:
+                yield Unknown("call without content_block_stop")
                 yield from block.settle()
 
     def error(self, error: GatewayError) -> Iterable[Payload]:
@@ -316,9 +360,13 @@ class MessagesResponse(ResponseAdapter):
         return refuse_stream(text, payloads, completion, self._begun, still_open)
 
 
-def _finish(reason: Any) -> Iterator[Event]:
-    if reason is not None:
-        yield Finish(_REASONS.get(text(reason), FinishReason.STOP))
+def _finish(reason: Any) -> Finish:
+    return Finish(_REASONS.get(text(reason), FinishReason.STOP))
+
+
+def _aliases(toolset: str, name: str) -> tuple[str, ...]:
+    """Return what a member of a toolset may be called: its name alone is another tool's."""
+    return (toolset, *(f"{toolset}{joint}{name}" for joint in _JOINTS)) if toolset else ()
 
 
 def _read_usage(raw: msgspec.Raw) -> Iterator[Event]:

@@ -3,6 +3,7 @@
 Vertex AI serves the same methods under longer paths, so a row that is like this provider reads it too.
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
@@ -26,6 +27,8 @@ _models = msgspec.json.Decoder(Models)
 _GENERATED = "generateContent"
 _HEADERS = ("x-goog-api-key", "x-goog-api-client")
 _MEDIA = ("upload", "download")
+_CUT = re.compile(r"[?#]|%(?:25)*(?:3f|23)", re.IGNORECASE)
+"""What ends a path, also encoded more than once."""
 
 
 def _adapted(model: str) -> tuple[Endpoint, ...]:
@@ -116,7 +119,9 @@ class Gemini(Provider):
         # Uploads and downloads have their version behind this segment: /upload/v1beta/files.
         media, _, rest = path[1:].partition("/")
         if media not in _MEDIA:
-            return super().match(method, path)
+            found = super().match(method, path)
+            # Whoever decodes them would read another method: models/m:generateContent%3f:predict.
+            return None if found and any(_CUT.search(value) for value in found.params.values()) else found
         version, _, resource = rest.partition("/")
         if version in self.versions:
             path = f"/{version}/{media}/{resource}"

@@ -13,6 +13,7 @@ Raw = msgspec.Raw
 _object = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 _string = msgspec.json.Decoder(str)
+_any = msgspec.json.Decoder()
 _CAPITAL = re.compile(r"[A-Z]")
 
 PART_KINDS = frozenset(
@@ -85,6 +86,7 @@ def snake(name: str) -> str:
 
 
 _CANONICAL = {spelling: name for name in _READ for spelling in (name, snake(name))}
+_CALLS = frozenset({"functioncall", "functioncalls", "partialargs"})
 _FOLDED = {name.lower() for name in _READ}
 
 
@@ -107,6 +109,20 @@ def members(document: bytes | Raw, odd: list[str]) -> dict[str, Raw]:
             odd.append(f"{name}: two spellings")
         found[name] = value
     return found
+
+
+def calls_in(document: bytes | Raw) -> bool:
+    """Whether a value has a function call somewhere in it, in any spelling."""
+    values = [_any.decode(document)]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            if any(key.replace("_", "").casefold() in _CALLS for key in value):
+                return True
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+    return False
 
 
 def elements(document: bytes | Raw | None) -> list[Raw]:

@@ -4,7 +4,8 @@ There is no terminator on this wire: an answer is complete when its candidates h
 Plain text is read by one narrow decode; whatever doesn't fit that is read member by member, in both spellings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from gateway.providers.gemini.errors import error_object, kind_of
 from gateway.providers.gemini.members import (
     PART_MEMBERS,
     Raw,
+    calls_in,
     elements,
     integer,
     is_string,
@@ -76,6 +78,11 @@ TOOL_TYPES = {
 }
 """The names of the tools that the provider runs, as requests declare them."""
 
+_CHUNK = frozenset({"candidates", "error", "modelVersion", "promptFeedback", "responseId", "usageMetadata"})
+_CANDIDATE = frozenset({"content", "finishMessage", "finishReason", "index"})
+_CONTENT = frozenset({"parts", "role"})
+"""What is read of each, or holds no call."""
+
 _SERVER_CALLS = {
     "executableCode": frozenset({"id", "language", "code"}),
     "toolCall": frozenset({"id", "toolType", "args"}),
@@ -91,6 +98,7 @@ class GenerateContentResponse(ResponseAdapter):
     newline = b"\r\n"
     arrays = True
     terminates = False
+    echoes = frozenset({"toolResponse", "tool_response", "functionResponse", "function_response"})
 
     def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
         super().__init__(request, streamed=streamed)
@@ -140,6 +148,7 @@ class GenerateContentResponse(ResponseAdapter):
         """Read a chunk that is more than plain text."""
         odd: list[str] = []
         chunk = members(data, odd)
+        _look_for_calls(chunk, _CHUNK, odd)
         events: list[Event] = []
         if "error" in chunk:
             error, message = kind_of(chunk["error"])
@@ -151,13 +160,16 @@ class GenerateContentResponse(ResponseAdapter):
         seen: set[int] = set()
         for raw in elements(chunk.get("candidates")):
             candidate = members(raw, odd)
+            _look_for_calls(candidate, _CANDIDATE, odd)
             index = integer(candidate.get("index", _ZERO))
             if index is None or index in seen:
                 odd.append("candidate index")
                 index = index or 0
             seen.add(index)
             self._unfinished.add(index)
-            for part in elements(members(candidate.get("content", _EMPTY), odd).get("parts")):
+            content = members(candidate.get("content", _EMPTY), odd)
+            _look_for_calls(content, _CONTENT, odd)
+            for part in elements(content.get("parts")):
                 events += self._part(index, part, odd)
             if "finishReason" in candidate:
                 finished[index] = string(candidate["finishReason"])
@@ -284,6 +296,11 @@ def _lenient_usage(raw: Raw, odd: list[str]) -> Usage:
         integer(found.get("cachedContentTokenCount")),
         integer(found.get("toolUsePromptTokenCount")),
     )
+
+
+def _look_for_calls(found: Mapping[str, Raw], known: AbstractSet[str], odd: list[str]) -> None:
+    """Note the members that nobody reads here, and that hold what looks like a call."""
+    odd.extend(f"{name}: a call" for name in found.keys() - known if calls_in(found[name]))
 
 
 def _without_call(raw: Raw) -> object:

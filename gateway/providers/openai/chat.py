@@ -69,8 +69,12 @@ class ChatResponse(ResponseAdapter):
     repeats = True
     padding = frozenset({b"obfuscation", b"p"})
     call_keys = frozenset(
-        {"choices", "delta", "message", "tool_calls", "function_call", "function", "custom", "name"}
+        {
+            *("choices", "delta", "message", "tool_calls", "function_call", "function", "custom"),
+            *("index", "id", "type", "name", "arguments", "input"),
+        }
     )
+    echoes = frozenset({"metadata"})
 
     _started = False
     # The text so far, by choice, of a stream that writes `message` where others write `delta`.
@@ -138,7 +142,7 @@ class ChatResponse(ResponseAdapter):
             created = chunk.created if isinstance(chunk.created, int) else None
             events.append(Start(string(chunk.id), string(chunk.model), created))
         for position, choice in enumerate(choices or ()):
-            self._choice(events, position, choice)
+            self._choice(events, self._number(position, choice), choice)
         usage = chunk.usage
         if usage is None and isinstance(chunk.x_groq, Groq):
             usage = chunk.x_groq.usage
@@ -163,8 +167,15 @@ class ChatResponse(ResponseAdapter):
         members = _decode_any(frame.data)
         return Unknown(string(members.get("object")) or string(members.get("type")) or "frame")
 
-    def _choice(self, events: list[Event], position: int, choice: Choice) -> None:
-        number = choice.index if type(choice.index) is int else choice_index(choice.index, position)
+    def _number(self, position: int, choice: Choice) -> Any:
+        """Return what tells a choice from the others; no number where clients count in different ways."""
+        if type(choice.index) is int:
+            return choice.index
+        if not self.streamed:
+            return choice_index(choice.index, position)
+        return 0 if choice.index is None and position == 0 else f"{position} {choice.index}"
+
+    def _choice(self, events: list[Event], number: Any, choice: Choice) -> None:
         delta, message = choice.delta, choice.message
         first, second = (delta, message) if self.streamed or message is None else (message, delta)
         if first is not None:

@@ -15,6 +15,12 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
 _LONG = 1 << 16  # arguments over this size are not parsed to find out whether another call begins
+_INDEXES = range(1 << 31)
+_LONGEST_NAME = 256  # no tool has a longer name, however many pieces a client joins
+_MOST_PIECES = 16
+
+_ODD = Unknown("tool call index")
+_DIFFERS = Unknown("tool call differs")
 
 
 class _Call(msgspec.Struct):
@@ -27,6 +33,7 @@ class _Call(msgspec.Struct):
     size: int = 0
     custom: bool = False
     closed: bool = False
+    indexed: bool = False
 
     def add(self, piece: str) -> None:
         """Take one more piece of the arguments."""
@@ -42,12 +49,36 @@ class _Call(msgspec.Struct):
     @property
     def complete(self) -> bool:
         """Whether the arguments so far are a JSON object, to which nothing can be added."""
-        if self.size > _LONG or not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
+        if self.size > _LONG:
             return False
-        try:
-            return isinstance(_decode(self.arguments), dict)
-        except UNREADABLE:
-            return False
+        last = next((piece for piece in reversed(self.pieces) if not piece.isspace()), "")
+        return last.rstrip().endswith("}") and _is_object(self.arguments)
+
+
+class _Joined(msgspec.Struct):
+    """The calls with one index, which some clients join into one whatever their ids say."""
+
+    calls: set[int] = set()
+    names: list[str] = []
+    size: int = 0
+
+    def add(self, call: _Call, name: str) -> tuple[str, ...]:
+        """Add a fragment; return what the name of several calls may be by now."""
+        new = call.index not in self.calls
+        self.calls.add(call.index)
+        if name:
+            self.names.append(name)
+            self.size += len(name)
+        if len(self.calls) == 1 or not (new or name):
+            return ()
+        read: list[str] = []
+        for piece in reversed(self.names[-_MOST_PIECES:]):
+            read.append(piece + read[-1] if read else piece)
+            if len(read[-1]) > _LONGEST_NAME:
+                break
+        if len(self.names) > _MOST_PIECES and self.size <= _LONGEST_NAME:
+            read.append("".join(self.names))
+        return tuple(read)
 
 
 class Calls(msgspec.Struct):
@@ -59,6 +90,8 @@ class Calls(msgspec.Struct):
     open: dict[Any, list[_Call]] = {}
     """Custom tools whose text has not ended, by choice."""
     count: int = 0
+    joined: dict[tuple[Any, Any], _Joined] = {}
+    """By choice and index."""
 
     @property
     def choices(self) -> set[Any]:
@@ -83,6 +116,8 @@ class Calls(msgspec.Struct):
 
     def read(self, number: Any, part: Delta, *, again: bool) -> Iterator[Event]:
         """Read the calls of a delta or message; ``again``: it may repeat what was read before."""
+        if self.streamed and not _is_index(number) and (part.tool_calls or part.function_call is not None):
+            yield Unknown("choice index")
         if part.function_call is not None:
             legacy = {"type": "function", "function": part.function_call}
             yield from self._call((number, "legacy"), legacy, again=again)
@@ -91,6 +126,8 @@ class Calls(msgspec.Struct):
             if not isinstance(call, dict):
                 yield Unknown("tool call")
                 continue
+            if self.streamed and not _is_index(0 if (index := call.get("index")) is None else index):
+                yield _ODD
             yield from self._call(self._key(number, position, call, again=again), call, again=again)
         executed = part.executed_tools
         for position, tool in enumerate(executed if isinstance(executed, list) else ()):
@@ -127,14 +164,20 @@ class Calls(msgspec.Struct):
             yield Unknown("tool call name")
             return
         id_ = _id(call.get("id"))
-        known = self._find(key, id_, name)
+        if self.streamed and not again and self._doubtful(key, call, id_, name, arguments):
+            yield _ODD
+        known = self._find(key, id_, name, arguments, again=again)
+        known.indexed = known.indexed or call.get("index") is not None
+        if body and known.custom is (custom is None) and (known.custom or known.name or known.pieces):
+            yield _DIFFERS
+            return
         if custom is not None and not known.custom:
             known.custom = True
             self.open.setdefault(key[0], []).append(known)
         if again and (known.name or known.pieces):
             before = known.arguments
             if name != known.name or not arguments.startswith(before):
-                yield Unknown("tool call differs")
+                yield _DIFFERS
                 return
             name = ""
             arguments = arguments[len(before) :]
@@ -144,15 +187,44 @@ class Calls(msgspec.Struct):
         piece = self._as_json(known, arguments) if known.custom else arguments
         known.name += name
         known.add(arguments)
-        yield ToolCallDelta(known.index, id_, name, piece)
+        aliases: tuple[str, ...] = ()
+        if self.streamed and not again and key[-1] != "legacy":
+            # An index that is missing is zero to many.
+            joined = self.joined.setdefault((key[0], choice_index(call.get("index"), 0)), _Joined())
+            aliases = joined.add(known, name)
+            if aliases and not _is_object(arguments):
+                # Then the arguments may be those of any of them.
+                if len(joined.calls) > _MOST_PIECES:
+                    yield _ODD
+                else:
+                    yield from (
+                        ToolCallDelta(other, aliases=aliases)
+                        for other in sorted(joined.calls)
+                        if other != known.index
+                    )
+        yield ToolCallDelta(known.index, id_, name, piece, aliases=aliases)
 
-    def _find(self, key: tuple[Any, ...], id_: str, name: str) -> _Call:
+    def _doubtful(
+        self, key: tuple[Any, ...], call: dict[str, Any], id_: str, name: str, arguments: str
+    ) -> bool:
+        """Whether clients disagree on the call that a fragment belongs to, beyond those that join by index."""
+        known = self.known.get(key)
+        if known is None or key[-1] == "legacy":
+            return False
+        if call.get("index") is None:
+            # Without an index a call goes on by its id, or as the one before that had none either.
+            if id_:
+                return id_ != known.id and bool(known.arguments.strip()) and not known.complete
+            return known.indexed or (bool(name) and not known.complete)
+        # Some servers give parallel calls one index, but then each of them is complete.
+        another = bool(name and id_) and id_ != known.id
+        return another and not (known.complete and _is_object(arguments))
+
+    def _find(self, key: tuple[Any, ...], id_: str, name: str, arguments: str, *, again: bool) -> _Call:
         """Return the call that a fragment belongs to, a new one if it begins one."""
         number = key[0]
         call = self.known.get(key)
-        # Some servers give parallel calls one index, or none: then a name after complete arguments is a new one.
-        another = id_ != call.id if call and id_ else key[-1] == "no index"
-        if call is None or (name and another and call.complete):
+        if call is None or (not again and _begins(call, key, id_, name, arguments)):
             call = self.known[key] = _Call(self.count, id_)
             self.count += 1
             if id_:
@@ -191,6 +263,27 @@ class Calls(msgspec.Struct):
         """End the free text of all custom tools."""
         for number in list(self.open):
             yield from self.close(number)
+
+
+def _begins(known: _Call, key: tuple[Any, ...], id_: str, name: str, arguments: str) -> bool:
+    """Whether a fragment begins another call under a key that is known: servers give parallel calls one, or none."""
+    if key[-1] == "no index":
+        return bool(id_) or (bool(name) and known.complete)
+    if key[-1] == "legacy" or not name or (id_ and id_ == known.id):
+        return False
+    return _is_object(arguments) and known.complete
+
+
+def _is_index(value: Any) -> bool:
+    """Whether every client counts alike with an index: OpenAI's takes a negative one from the end of its list."""
+    return type(value) is int and value in _INDEXES
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(_decode(text), dict)
+    except UNREADABLE:
+        return False
 
 
 def _compact(value: Any) -> str:

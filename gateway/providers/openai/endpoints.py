@@ -129,7 +129,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/chat/completions", ChatRequest, ChatResponse, carries_calls=True),
     Endpoint("POST", "/responses", ResponsesRequest, ResponsesResponse, carries_calls=True),
     Endpoint("POST", "/responses/input_tokens", ResponsesRequest),
-    Endpoint("POST", "/completions", ChatRequest, ChatResponse),
+    Endpoint("POST", "/completions", ChatRequest, ChatResponse, carries_calls=True),
     Endpoint("POST", "/embeddings", EmbeddingsRequest, EmbeddingsResponse),
     *_unparsed(_OPAQUE),
     *_unparsed(_STATEFUL, stateful=True),

@@ -8,7 +8,7 @@ from gateway.core.adapter import Payload, RequestAdapter, ResponseAdapter
 from gateway.core.errors import GatewayError
 from gateway.core.frames import Frame
 from gateway.core.view import END, Completion, Event, TextDelta, ToolCallDelta, Unknown
-from gateway.providers.openai.responses_ending import PROGRESS, Ending, refused_body
+from gateway.providers.openai.responses_ending import PROGRESS, Ending, message, refused_body
 from gateway.providers.openai.responses_reader import TERMINAL, Reader, whole_number
 from schemas import openai_responses as wire
 
@@ -22,6 +22,52 @@ class ResponsesResponse(ResponseAdapter):
     """An answer of the Responses API."""
 
     terminator = _DONE
+    nameless_calls = True
+    call_keys = frozenset(
+        {
+            "action",
+            "actions",
+            "arguments",
+            "call_id",
+            "code",
+            "command",
+            "command_index",
+            "commands",
+            "content",
+            "delta",
+            "diff",
+            "environment",
+            "execution",
+            "id",
+            "input",
+            "item",
+            "item_id",
+            "name",
+            "namespace",
+            "operation",
+            "output",
+            "output_index",
+            "part",
+            "response",
+            "type",
+        }
+    )
+    echoes = frozenset(
+        {
+            "arguments",  # as an object, they are the tool's own business
+            "attributes",
+            "env",
+            "input_schema",
+            "instructions",
+            "metadata",
+            "parameters",
+            "prompt",
+            "results",
+            "text",
+            "tool_choice",
+            "tools",
+        }
+    )
 
     def __init__(self, request: RequestAdapter, *, streamed: bool) -> None:
         super().__init__(request, streamed=streamed)
@@ -38,7 +84,7 @@ class ResponsesResponse(ResponseAdapter):
             return tuple(self._reader.whole(_RESPONSE.decode(data)))
         if data == _DONE:
             self.event_name = ""
-            return (END,)
+            return (*self._reader.calls.settle(), END)
         try:
             delta = _DELTA.decode(data)
         except msgspec.ValidationError:
@@ -60,7 +106,7 @@ class ResponsesResponse(ResponseAdapter):
 
     def refusal(self, text: str, held: Sequence[Frame], completion: Completion) -> Iterable[Payload]:
         if not self.streamed:
-            return (Payload(refused_body(held[-1].data, text)),)
+            return (Payload(refused_body(held[-1].data, text, self._reader.ids)),)
         # What holds no call is told again, under new numbers.
         calls = self._reader.calls
         again = type(self)(self.request, streamed=True)
@@ -76,7 +122,8 @@ class ResponsesResponse(ResponseAdapter):
         numbers = [whole_number(event.sequence_number) for event, _ in events]
         sent = list(self._reader.places)[: self._sent]
         ending = Ending(self._reader.opening, max(numbers[0], 0), named=self._named)
-        return ending.refusal(text, kept, max(sent, default=-1) + 1, terminal)
+        item = message(text, self._reader.opening, self._reader.ids)
+        return ending.refusal(item, kept, max(sent, default=-1) + 1, terminal)
 
     def _events(self, frame: Frame) -> tuple[Event, ...]:
         """Read any event but the most frequent one."""

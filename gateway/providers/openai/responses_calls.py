@@ -5,6 +5,7 @@ the last event repeats all items. Clients differ in which of these they read, so
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -41,6 +42,7 @@ _PIECEWISE = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_req
 DIFFERS = Unknown("restated call differs")
 """Two places of an answer say different things of one call."""
 
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 _value = msgspec.json.decode
 _encode = msgspec.json.encode
 
@@ -57,7 +59,18 @@ def runs_at_client(item: wire.Item) -> bool:
 class Call:
     """One call, as far as it is said."""
 
-    __slots__ = ("_announced", "_commands", "_final", "_name", "_pieces", "id", "index", "kind", "server")
+    __slots__ = (
+        "_announced",
+        "_final",
+        "_name",
+        "_namespace",
+        "_parts",
+        "_pieces",
+        "id",
+        "index",
+        "kind",
+        "server",
+    )
 
     def __init__(self, index: int, kind: str, *, server: bool) -> None:
         self.index = index
@@ -65,19 +78,27 @@ class Call:
         self.server = server
         self.id = ""
         self._name = ""
+        self._namespace = ""
         self._announced = ""
         self._pieces: list[str] = []
         self._final: str | None = None
-        self._commands: dict[int, str] = {}
+        self._parts: dict[int, str] = {}  # the commands of a shell, or the diff of a patch
 
-    def state(self, name: str, arguments: str | None, *, complete: bool) -> Iterator[Event]:
+    def state(
+        self, name: str, arguments: str | None, namespace: str = "", *, complete: bool
+    ) -> Iterator[Event]:
         """Take the call as one frame states it; ``None``: this frame does not say the arguments.
 
         Yields one delta, whatever is new in it: the gate counts deltas against what looks like a call.
         """
-        differs = bool(self._name and name and name != self._name)
-        news = "" if self._name else name
+        known = (self._name, self._namespace)
         self._name = self._name or name
+        self._namespace = self._namespace or namespace
+        differs = (name or self._name, namespace or self._namespace) != (self._name, self._namespace)
+        aliases: tuple[str, ...] = ()
+        if self._namespace and known != (self._name, self._namespace):
+            # Clients that know no namespaces are told of such a tool under one of these names.
+            aliases = tuple(f"{self._namespace}{mark}{self._name}" for mark in (".", "__", ""))
         rest = ""
         if arguments is not None:
             if complete:
@@ -85,13 +106,13 @@ class Call:
             else:
                 wrong = self._announce(arguments)
             differs = differs or wrong
-        yield self.event(news, rest)
+        yield self.event(self._name if not known[0] else "", rest, aliases)
         if differs:
             yield DIFFERS
 
-    def event(self, name: str = "", arguments: str = "") -> ToolCallDelta:
+    def event(self, name: str = "", arguments: str = "", aliases: tuple[str, ...] = ()) -> ToolCallDelta:
         """Return an event of this call."""
-        return ToolCallDelta(self.index, self.id, name, arguments, self.server)
+        return ToolCallDelta(self.index, self.id, name, arguments, self.server, aliases)
 
     def piece(self, piece: str) -> Event:
         """Take a piece of the arguments."""
@@ -101,23 +122,29 @@ class Call:
             return self.event()  # free text becomes JSON when it is whole
         return self.event(arguments=self._announced + piece if first else piece)
 
-    def command(self, index: int, text: str, *, whole: bool) -> Iterator[Event]:
-        """Take a shell command, or a piece of one."""
+    def part(self, index: int, text: str, *, whole: bool) -> Iterator[Event]:
+        """Take a part of the arguments, or a piece of one."""
         yield self.event()
-        said = self._commands.get(index, "")
+        said = self._parts.get(index, "")
         if whole and said and text != said:
             yield DIFFERS
-        self._commands[index] = text if whole else said + text
+        self._parts[index] = text if whole else said + text
 
     def settle(self) -> Iterator[Event]:
         """The answer has ended: arguments that were only announced, or only came in pieces, count."""
-        if self._final is not None:
-            return
         said = self._announced + "".join(self._pieces)
-        if said:
+        if self._final is None and said:
             _, rest = self._finish(said)
             yield self.event(arguments=rest)
-        elif self._commands:
+        if not (self._name or self.server):
+            yield Unknown("call without a name")  # some client adds its pieces to another call
+        if self._final is None:
+            differs = bool(self._parts)
+        else:
+            # Pieces may have come after the whole.
+            differs = bool(self._pieces) and said != self._final
+            differs = differs or (bool(self._parts) and not self._has_parts(self._final))
+        if differs:
             yield DIFFERS
 
     def _announce(self, arguments: str) -> bool:
@@ -129,6 +156,11 @@ class Call:
             known = self._announced + "".join(self._pieces) if self._final is None else self._final
             if known:
                 return arguments != known
+        elif not self.server:
+            if self._final is not None:
+                return not _grows(arguments, self._final)
+            if self._announced and not _grows(self._announced, arguments):
+                return True
         self._announced = arguments
         return False
 
@@ -138,8 +170,12 @@ class Call:
             return not self._same(arguments, self._final), ""
         self._final = arguments
         said = self._announced + "".join(self._pieces)
-        differs = bool(said) and self.kind in _PIECEWISE and arguments != said
-        if self._commands and not self._runs_commands(arguments):
+        differs = False
+        if said and self.kind in _PIECEWISE:
+            differs = arguments != said
+        elif said and not self.server:
+            differs = not _grows(said, arguments)
+        if self._parts and not self._has_parts(arguments):
             differs = True
         if self.kind == "custom_tool_call":
             return differs, _encode({"input": arguments}).decode()
@@ -150,12 +186,29 @@ class Call:
             return one == other
         return bool(_value(one) == _value(other))
 
-    def _runs_commands(self, action: str) -> bool:
+    def _has_parts(self, arguments: str) -> bool:
+        """Whether the arguments are made of the parts that were told."""
         try:
-            commands = _value(action)["commands"]
+            value = _value(arguments)
+            parts = value["commands"] if self.kind == "shell_call" else [value["diff"]]
         except (*UNREADABLE, KeyError, TypeError):
             return False
-        return bool(commands == [self._commands[index] for index in sorted(self._commands)])
+        return bool(parts == [self._parts[index] for index in sorted(self._parts)])
+
+
+def _grows(begun: str, arguments: str) -> bool:
+    """Whether arguments only fill in what was empty or missing when their item began."""
+    return begun == arguments or _fills(_value(begun), _value(arguments))
+
+
+def _fills(old: Any, new: Any) -> bool:
+    if old in _NOTHING or old == new:
+        return True
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(key in new and _fills(value, new[key]) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_fills, old, new))
+    return False
 
 
 class Calls:
@@ -197,13 +250,15 @@ class Calls:
         name = CALLS[item.type] or text(item.name)
         if name == "computer":
             name = computer_name(self._request.tools)
-        yield from call.state(name, _arguments(item), complete=complete)
+        yield from call.state(name, _arguments(item), text(item.namespace), complete=complete)
 
     def of(self, event: wire.Event, place: int, kind: str) -> tuple[Call, bool]:
         """Return the call that an event belongs to, and whether the event says of it what can't be."""
         named = self._by_id.get(text(event.item_id))
         call = self._by_place.get(place) or named or self._new(kind, place, server=kind in _SERVER_CALLS)
-        return call, named not in (None, call) or (call.server and call.kind != kind)
+        return call, named not in (None, call) or (
+            call.kind != kind and (call.server or not {call.kind, kind}.issubset(_PIECEWISE))
+        )
 
     def settle(self) -> Iterator[Event]:
         """The answer has ended."""
@@ -237,7 +292,11 @@ def _arguments(item: wire.Item) -> str | None:
         return _member("queries", item.queries)
     if kind in ("function_call", "mcp_call", "mcp_approval_request", "tool_search_call"):
         return whole(item.arguments)
-    return whole(item.action) or _member("actions", item.actions)
+    action = whole(item.action)
+    if action and bytes(item.actions) not in (b"", b"null", b"[]"):
+        # Clients read the one or the other.
+        return _encode({"action": item.action, "actions": item.actions}).decode()
+    return action or _member("actions", item.actions)
 
 
 def _member(name: str, raw: msgspec.Raw) -> str | None:

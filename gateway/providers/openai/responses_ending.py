@@ -1,6 +1,6 @@
 """Endings of ours for answers of the Responses API: a refusal in place of calls, and an error."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -38,8 +38,10 @@ class Ending:
         failed = {"code": details["code"], "message": details["message"]}
         yield self._event("response.failed", {"response": self._response("failed", []) | {"error": failed}})
 
-    def refusal(self, text: str, kept: Sequence[bytes], place: int, terminal: bytes) -> Iterator[Payload]:
-        """Yield what was held and is no call, a message with our text, and the end.
+    def refusal(
+        self, item: Mapping[str, Any], kept: Sequence[bytes], place: int, terminal: bytes
+    ) -> Iterator[Payload]:
+        """Yield what was held and is no call, the message that says our text, and the end.
 
         ``place``: the first output index that the client has not seen used; ``terminal``: the last event as
         the upstream wrote it, empty if it wrote none.
@@ -54,8 +56,7 @@ class Ending:
             if event.type in PROGRESS:
                 members["response"] = _MEMBERS.decode(event.response) | {"output": []}
             yield self._event(event.type, members)
-        item = message(text, self._opening.id)
-        yield from self._message(text, item, place + len(places))
+        yield from self._message(item, place + len(places))
         members = _MEMBERS.decode(terminal) if terminal else {}
         if "response" in members:
             response: Any = refused(_MEMBERS.decode(members["response"]), item)
@@ -63,7 +64,7 @@ class Ending:
             response = self._response("completed", [item])
         yield self._event("response.completed", {**members, "response": response})
 
-    def _message(self, text: str, item: Mapping[str, Any], place: int) -> Iterator[Payload]:
+    def _message(self, item: Mapping[str, Any], place: int) -> Iterator[Payload]:
         """Yield the six events of a message."""
         at = {"item_id": item["id"], "output_index": place, "content_index": 0}
         part = item["content"][0]
@@ -72,8 +73,8 @@ class Ending:
             {"output_index": place, "item": {**item, "status": "in_progress", "content": []}},
         )
         yield self._event("response.content_part.added", {**at, "part": {**part, "text": ""}})
-        yield self._event("response.output_text.delta", {**at, "delta": text, "logprobs": []})
-        yield self._event("response.output_text.done", {**at, "text": text, "logprobs": []})
+        yield self._event("response.output_text.delta", {**at, "delta": part["text"], "logprobs": []})
+        yield self._event("response.output_text.done", {**at, "text": part["text"], "logprobs": []})
         yield self._event("response.content_part.done", {**at, "part": part})
         yield self._event("response.output_item.done", {"output_index": place, "item": item})
 
@@ -105,10 +106,9 @@ class Ending:
         }
 
 
-def refused_body(body: bytes, text: str) -> bytes:
-    """Return a whole answer without its calls and with our text."""
-    members = _MEMBERS.decode(body)
-    return _encode(refused(members, message(text, _RESPONSE.decode(body).id)))
+def refused_body(body: bytes, text: str, taken: Container[str]) -> bytes:
+    """Return a whole answer without its calls and with our text; ``taken``: the ids of its items."""
+    return _encode(refused(_MEMBERS.decode(body), message(text, _RESPONSE.decode(body), taken)))
 
 
 def refused(response: dict[str, _Raw], item: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,11 +123,19 @@ def refused(response: dict[str, _Raw], item: Mapping[str, Any]) -> dict[str, Any
     return members
 
 
-def message(text_: str, response_id: Any) -> dict[str, Any]:
-    """Return an output item that says our text; its id follows from the response's, so it is the same again."""
+def message(text_: str, response: wire.Response | None, taken: Container[str]) -> dict[str, Any]:
+    """Return an output item that says our text; its id follows from the response's, so it is the same again.
+
+    ``taken``: ids of other items; clients refuse an answer in which one occurs twice.
+    """
+    stem = identifier = "msg_" + text(response.id if response else "").removeprefix("resp_")
+    number = 1
+    while identifier in taken:
+        number += 1
+        identifier = f"{stem}_{number}"
     part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text_}
     return {
-        "id": "msg_" + text(response_id).removeprefix("resp_"),
+        "id": identifier,
         "type": "message",
         "status": "completed",
         "content": [part],

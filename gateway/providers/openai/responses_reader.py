@@ -102,6 +102,11 @@ _ARGUMENTS = {
     "response.mcp_call_arguments": "mcp_call",
     "response.mcp_call.arguments": "mcp_call",
 }
+# Events that fill one part of a call.
+_PARTS = {
+    "response.shell_call_command": "shell_call",
+    "response.apply_patch_call_operation_diff": "apply_patch_call",
+}
 _INCOMPLETE = {"content_filter": FinishReason.CONTENT_FILTER, "steered": FinishReason.STOP}
 
 
@@ -116,7 +121,8 @@ class Reader:
         """Output indexes, in the order in which they were used."""
         self._told: set[tuple[int, int]] = set()  # texts that have arrived, by place and part
         self._reasoned: set[int] = set()
-        self._ids: dict[str, int] = {}
+        self.ids: dict[str, int] = {}
+        """The ids of all items, and where the items are."""
 
     def read(self, event: wire.Event) -> Iterable[Event]:
         """Map one event of a stream."""
@@ -175,9 +181,9 @@ class Reader:
         kind = item.type
         identifier = text(item.id)
         if snapshot:
-            place = self._ids.get(identifier, place)
-        elif identifier:
-            self._ids[identifier] = place
+            place = self.ids.get(identifier, place)
+        if identifier:
+            self.ids[identifier] = place
         self.places[place] = None
         if kind == "message":
             yield from self._message(item, place)
@@ -219,16 +225,18 @@ class Reader:
 
     def _arguments(self, event: wire.Event) -> Iterator[Event]:
         call, elsewhere = self.calls.of(event, whole_number(event.output_index), _call_kind(event))
-        arguments = whole(event.input or event.arguments)
-        yield from call.state(text(event.name), arguments, complete=True)
-        if elsewhere:
+        said = [value for value in map(whole, (event.input, event.arguments)) if value is not None]
+        yield from call.state(text(event.name), said[0] if said else None, complete=True)
+        if elsewhere or len(said) > 1:
             yield DIFFERS
 
-    def _command(self, event: wire.Event) -> Iterator[Event]:
-        call, elsewhere = self.calls.of(event, whole_number(event.output_index), "shell_call")
+    def _call_part(self, event: wire.Event) -> Iterator[Event]:
+        kind = _call_kind(event)
+        call, elsewhere = self.calls.of(event, whole_number(event.output_index), kind)
+        whole_part = event.command if kind == "shell_call" else event.diff
+        said = event.delta if event.type.endswith(".delta") else whole_part
         finished = event.type.endswith(".done")
-        said = text(event.command) if event.command else text(event.delta)
-        yield from call.command(whole_number(event.command_index), said, whole=finished)
+        yield from call.part(whole_number(event.command_index), text(said), whole=finished)
         if elsewhere:
             yield DIFFERS
 
@@ -318,9 +326,9 @@ class Reader:
         "response.reasoning_summary.done": _reasoning_done,
         "response.reasoning_summary_text.delta": _reasoning,
         "response.reasoning_summary_text.done": _reasoning_done,
-        "response.shell_call_command.added": _command,
-        "response.shell_call_command.delta": _command,
-        "response.shell_call_command.done": _command,
+        **dict.fromkeys(
+            (f"{name}.{end}" for name in _PARTS for end in ("added", "delta", "done")), _call_part
+        ),
         **dict.fromkeys((f"{name}.delta" for name in _ARGUMENTS), _piece),
         **dict.fromkeys((f"{name}.done" for name in _ARGUMENTS), _arguments),
         "error": _error,
@@ -328,7 +336,8 @@ class Reader:
 
 
 def _call_kind(event: wire.Event) -> str:
-    return _ARGUMENTS[event.type.rpartition(".")[0]]
+    name = event.type.rpartition(".")[0]
+    return _ARGUMENTS.get(name) or _PARTS[name]
 
 
 def whole_number(value: Any) -> int:

@@ -32,6 +32,8 @@ CLIENT_CALLS = {
 }
 """Items that ask the client to run a tool, and the tool's name where the item does not say it."""
 
+# Where a shell runs that is the provider's; any other place may be the client's.
+_CONTAINERS = ("container_auto", "container_reference")
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
 _OUTPUTS = {
@@ -77,7 +79,7 @@ def string(raw: _Raw) -> str | None:
 def runs_upstream(environment: _Raw) -> bool:
     """Whether a shell runs in a container of the provider; one that does not say where may be the client's."""
     try:
-        return text(_ENVIRONMENT.decode(environment).type).startswith("container")
+        return text(_ENVIRONMENT.decode(environment).type) in _CONTAINERS
     except UNREADABLE:
         return False
 
