@@ -21,6 +21,7 @@ from gateway.core.errors import (
     ErrorKind,
     Forbidden,
     GatewayError,
+    NotEvaluated,
     UpstreamError,
     UpstreamProtocol,
     UpstreamTimeout,
@@ -259,6 +260,8 @@ class Exchange:
                     await asyncio.sleep(0)
         except aiohttp.ClientPayloadError as error:
             raise io.broken(error) from error
+        if not client.begun:
+            self._received = perf_counter()  # what was waited for until here was the upstream
         tail = b"" if relay.stopped else relay.close()
         if relay.failure is not None:
             raise relay.failure
@@ -282,8 +285,14 @@ class Exchange:
             return b""
         i = self._i
         self._watch.expect("", 0.0)
-        for judge in self._parts.pipeline.tool_calls:
-            await judge(i)
+        try:
+            for judge in self._parts.pipeline.tool_calls:
+                await judge(i)
+        except Exception as error:
+            if isinstance(error, GatewayError):
+                raise
+            _log.exception("a stage failed to judge tool calls", id=i.id)
+            raise NotEvaluated("A policy failed to judge the upstream's tool calls.") from error
         return relay.release() if i.refusal is None else relay.refuse(i.refusal)
 
     async def _begin(self, response: Answer, length: int | None) -> None:

@@ -218,3 +218,25 @@ async def test_what_the_toy_does_not_serve(installed):
         async with session.post(url + "/talk", data=b"{") as response:
             assert (response.status, list(await response.json())) == (400, ["oops"])
         assert vendor.got == []
+
+
+class Broken(Stage):
+    """A policy that fails instead of judging."""
+
+    async def on_tool_calls(self, i):
+        raise RuntimeError("no database")
+
+
+async def test_a_call_that_no_policy_could_judge_does_not_leave(installed):
+    """A stage that fails is no permission, and the client is told that nobody judged."""
+    async with serving(Broken()) as (vendor, url):
+        status, _, body = await ask(vendor, url, "tool_call")
+        assert status == 502
+        assert b"failed to judge" in body
+        streamed, _, stream = await ask(vendor, url, "tool_call_stream")
+        call = next(case for case in CASES if case.name == "toy/tool_call_stream").expect["response"][
+            "tool_calls"
+        ][0]
+        assert streamed in (200, 502)
+        assert b"failed to judge" in stream
+        assert call["name"].encode() not in stream
