@@ -5,7 +5,7 @@ only ``run`` catches. What is here runs for every request, or for every chunk of
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic, perf_counter
 from typing import NamedTuple
 
@@ -248,7 +248,10 @@ class Exchange:
                         )
                     client.sent += len(ready)
                     watch.writing = True
-                    await write(ready)
+                    if len(ready) > _TURN:
+                        await _write_in_turns(write, ready)
+                    else:
+                        await write(ready)
                     watch.writing = False
                 if relay.stopped:
                     break
@@ -381,3 +384,11 @@ class Exchange:
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)
         await self._client.respond(error.status, headers, i.provider.error(error, i.endpoint))
+
+
+async def _write_in_turns(write: Callable[[bytes | memoryview], Awaitable[None]], data: bytes) -> None:
+    """Write one huge event: reading it took long enough, so that other requests get their turns in between."""
+    whole = memoryview(data)
+    for start in range(0, len(data), _TURN):
+        await asyncio.sleep(0)
+        await write(whole[start : start + _TURN])
