@@ -82,7 +82,7 @@ class Gateway:
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
-        self._recorder = Recorder(pipeline.done)
+        self._recorder = Recorder(pipeline.done, pipeline.started)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
         self._health = Health()
         self._proxy = Proxy(
@@ -93,6 +93,7 @@ class Gateway:
                 self._recorder,
                 self._watchdog,
                 asyncio.get_running_loop(),
+                kept=1 << 20,
             ),
             Router(providers),
             self._health,

@@ -82,11 +82,17 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     outcome: str = ""
     streamed: bool = False
     requested_model: str = ""
+    used_model: str = ""
+    """What the upstream was asked for."""
     attempts: int = 0
     unreadable: int = 0
     """Frames that could not be read."""
     unknown: dict[str, int] = {}
     """What the adapter did not know, by name."""
+    forwarded: bytes = b""
+    """The request's body as it was sent; empty: as it was received."""
+    response: bytearray | bytes = b""
+    """The answer's body as the upstream sent it, up to a limit."""
     request_bytes: int = 0
     response_bytes: int = 0
     first_byte: float | None = None
@@ -102,9 +108,17 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
         self.error_kind = error.kind
         self.outcome = error.outcome
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the bodies that are kept for the record."""
+        return len(self.request.body) + len(self.forwarded) + len(self.response)
+
     def drop_bodies(self) -> None:
         """Let go of the bodies; what is counted stays."""
+        self.used_model = self.used_model or self.request.model
         self.request = RequestAdapter(b"")
+        self.forwarded = b""
+        self.response = bytearray()
 
 
 class _Ids:

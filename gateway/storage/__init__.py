@@ -1,0 +1,1 @@
+"""What outlives the process: tables, queries, and the way of records into them."""
