@@ -154,6 +154,28 @@ class ToolResult(Value, frozen=True, gc=False):
     texts: tuple[Text, ...] = ()
 
 
+class Part(Value, frozen=True, gc=False):
+    """One part of a message: each type uses the members that it has a use for."""
+
+    type: Literal["text", "reasoning", "image", "tool_call", "tool_result", "other"]
+    text: str = ""
+    """What is to be read; of an image or a file where it is, and of what is in no other form its JSON."""
+    id: str = ""
+    """Of a call, and of its result."""
+    name: str = ""
+    """Of a tool; of a result empty when no call in the history matches. Also of a file."""
+    arguments: str = ""
+    is_error: bool = False
+    media_type: str = ""
+
+
+class Message(Value, frozen=True, gc=False):
+    """One message of a conversation."""
+
+    role: Role | Literal["system", "tool"]
+    parts: tuple[Part, ...]
+
+
 class Prompt(Value, frozen=True, gc=False):
     """A plain conversation, to be composed in some wire format."""
 
