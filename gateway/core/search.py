@@ -19,14 +19,13 @@ def searchable(request: RequestAdapter, completion: Completion, limit: int) -> s
     room = limit - min(len(answer), limit // 2)
     said: list[str] = []
     for message in _newest_first(request):
-        if room <= 0:
+        if room <= 1:
             break
-        if text := _text(message.parts)[:room]:
+        if text := _text(message.parts)[: room - 1]:  # a line break follows
             said.append(text)
             room -= len(text) + 1
-    return "\n".join((*reversed(said), answer))[:limit].replace(
-        "\0", " "
-    )  # which not every database can store
+    found = "\n".join(filter(None, (*reversed(said), answer)))
+    return found[:limit].replace("\0", " ")  # a zero is what not every database can store
 
 
 def _newest_first(request: RequestAdapter) -> Iterator[Message]:
