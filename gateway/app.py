@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
 import structlog
@@ -185,7 +185,16 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def warn_of_unknown_variables(providers: Providers, environment: Mapping[str, str] = os.environ) -> None:
-    """Log every ``GATEWAY_*`` variable that means nothing."""
+def warnings(
+    settings: Settings, providers: Providers, environment: Mapping[str, str] = os.environ
+) -> Iterator[str]:
+    """Return what an operator set in vain."""
+    yield from configuration.without_effect(settings)
     for name, suggestion in configuration.unknown_variables(environment, providers):
-        _log.warning(f"unknown variable {name}{suggestion}")
+        yield f"unknown variable {name}{suggestion}"
+
+
+def warn(settings: Settings, providers: Providers) -> None:
+    """Log what an operator set in vain."""
+    for warning in warnings(settings, providers):
+        _log.warning(warning)
