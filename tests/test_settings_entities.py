@@ -156,8 +156,10 @@ def test_everything_that_can_be_declared(elsewhere):
             r":6: tool_invocation_policies\[0\]\.conditions\[0\]\.operator: 'eqal' is none of equal",
         ),
         (
-            f"[[{POLICIES}]]\ntool='x'\n[[{POLICIES}.conditions]]\nkey='a'\noperator='in'\n"
-            f"[[{POLICIES}.conditions]]\nkey=3\noperator='in'",
+            (
+                f"[[{POLICIES}]]\ntool='x'\n[[{POLICIES}.conditions]]\nkey='a'\noperator='in'\n"
+                f"[[{POLICIES}.conditions]]\nkey=3\noperator='in'"
+            ),
             r":7: tool_invocation_policies\[0\]\.conditions\[1\]\.key: Expected str, got int",
         ),
         (
