@@ -69,8 +69,8 @@ def _check(arguments: argparse.Namespace, _stages: Sequence[Stage]) -> int:
     loaded = _load(arguments)
     configure(loaded.log, sys.stderr)
     providers, secrets = app.load_providers(loaded, os.environ)
-    for name, suggestion in settings.unknown_variables(os.environ, providers):
-        print(f"warning: unknown variable {name}{suggestion}", file=sys.stderr)
+    for warning in app.warnings(loaded, providers):
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"The configuration is valid: {len(providers)} providers, {len(secrets)} with a key.")
     return 0
 
@@ -84,7 +84,7 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> int:
 async def _serving(loaded: Settings, stages: Sequence[Stage]) -> None:
     configure(loaded.log)
     providers, secrets = app.load_providers(loaded, os.environ)
-    app.warn_of_unknown_variables(providers)
+    app.warn(loaded, providers)
     gateway = app.Gateway(loaded, providers, secrets, stages)
     stop, hurry = _signals()
     await gateway.start()

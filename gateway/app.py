@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 
 import structlog
@@ -13,6 +13,7 @@ from gateway import providers as provider_modules
 from gateway import settings as configuration
 from gateway.console import Console
 from gateway.core.provider import Providers
+from gateway.core.snapshot import Snapshot, Snapshots, build
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
@@ -20,6 +21,8 @@ from gateway.logs import InteractionWriter
 from gateway.proxy import Proxy
 from gateway.recorder import Recorder
 from gateway.routing import Router
+from gateway.secrets import Keyring
+from gateway.secrets import load as load_keyring
 from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
@@ -55,13 +58,20 @@ def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[
     return providers, secrets
 
 
-def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage]) -> list[Stage]:
+def make_stages(
+    settings: Settings, snapshots: Snapshots, keyring: Keyring, features: Sequence[Stage]
+) -> list[Stage]:
     """Return every stage in order; this list is the only place that says it."""
     return [
-        Auth(settings.auth, secrets, settings.default_agent),
+        Auth(snapshots, keyring.digest),
         *features,
         InteractionLog(InteractionWriter(settings.log)),
     ]
+
+
+def snapshot(settings: Settings, secrets: Mapping[str, str]) -> Snapshot:
+    """Return what holds by the settings alone."""
+    return build(settings.declared, auth=settings.auth, default_agent=settings.default_agent, secrets=secrets)
 
 
 class Gateway:
@@ -78,7 +88,9 @@ class Gateway:
         self.settings = settings
         self.providers = providers
         self.secrets = secrets
-        pipeline = Pipeline(make_stages(settings, secrets, features))
+        self.keyring = load_keyring(settings)
+        self.snapshots = Snapshots(snapshot(settings, secrets))
+        pipeline = Pipeline(make_stages(settings, self.snapshots, self.keyring, features))
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
@@ -186,7 +198,16 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def warn_of_unknown_variables(providers: Providers, environment: Mapping[str, str] = os.environ) -> None:
-    """Log every ``GATEWAY_*`` variable that means nothing."""
+def warnings(
+    settings: Settings, providers: Providers, environment: Mapping[str, str] = os.environ
+) -> Iterator[str]:
+    """Return what an operator set in vain."""
+    yield from configuration.without_effect(settings)
     for name, suggestion in configuration.unknown_variables(environment, providers):
-        _log.warning(f"unknown variable {name}{suggestion}")
+        yield f"unknown variable {name}{suggestion}"
+
+
+def warn(settings: Settings, providers: Providers) -> None:
+    """Log what an operator set in vain."""
+    for warning in warnings(settings, providers):
+        _log.warning(warning)

@@ -41,6 +41,15 @@ def test_check_counts_keys_and_warns_of_unknown_variables(tmp_path):
     assert "sk-canary-1" not in done.stdout + done.stderr
 
 
+def test_check_warns_of_a_policy_that_nothing_enforces(tmp_path):
+    (tmp_path / "gateway.toml").write_text("[[trusted_data_policies]]\ntool = 'x'\naction = 'block_always'\n")
+    done = run("check", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "warning: gateway.toml:1: trusted_data_policies: 1 kept, but NOT enforced by this version\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

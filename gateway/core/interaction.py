@@ -12,11 +12,21 @@ from gateway.core.view import Completion
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who calls."""
+    """Who calls; slugs, but for the virtual key's id."""
 
     agent: str
     user: str = ""
+    """For whom; empty: only what the client says of itself is known."""
     team: str = ""
+    agent_id: str = ""
+    agent_name: str = ""
+    virtual_key: str = ""
+    labels: Mapping[str, str] = {}
+    """The agent's."""
+    context_untrusted: bool = False
+    """The agent's conversations begin untrusted."""
+    models: tuple[str, ...] = ()
+    """Names or globs of the models that the virtual key is for; empty: all."""
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -65,6 +75,8 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     principal: Principal | None = None
     session: tuple[str, str] | None = None
     """Its id, and where that was found."""
+    context_untrusted: bool = False
+    """Whether the conversation began untrusted: the agent or the request says so."""
     external_agent: str = ""
     user: str = ""
     run: str = ""
