@@ -17,12 +17,14 @@ from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
 from gateway.logs import InteractionWriter
+from gateway.prices import Prices
 from gateway.proxy import Proxy
 from gateway.recorder import Recorder
 from gateway.routing import Router
 from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
+from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
@@ -60,6 +62,7 @@ def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequen
     return [
         Auth(settings.auth, secrets, settings.default_agent),
         *features,
+        Cost(Prices()),
         InteractionLog(InteractionWriter(settings.log)),
     ]
 

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from gateway.core.interaction import Interaction
+from gateway.core.price import dollars
 from gateway.core.stage import Stage
 from gateway.core.view import Usage
 
@@ -56,7 +59,11 @@ def record(i: Interaction) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "cache_write_1h_tokens": usage.cache_write_1h_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
-        "usage_source": "reported" if completion.usage else "none",
+        "usage_source": i.usage_source or ("reported" if completion.usage else "none"),
+        "cost": dollars(i.cost),
+        "baseline_cost": dollars(i.baseline_cost),
+        "saved": {name: dollars(amount) for name, amount in msgspec.structs.asdict(i.saved).items()},
+        "price": i.price,
         "first_byte_ms": _since(i.started, i.first_byte),
         "first_token_ms": _since(i.started, i.first_token),
         "duration_ms": _since(i.started, i.finished),
