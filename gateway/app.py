@@ -18,6 +18,7 @@ from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
 from gateway.logs import InteractionWriter
+from gateway.prices import Prices
 from gateway.proxy import Proxy
 from gateway.recorder import Recorder
 from gateway.routing import Router
@@ -26,6 +27,7 @@ from gateway.secrets import load as load_keyring
 from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
+from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
@@ -65,6 +67,7 @@ def make_stages(
     return [
         Auth(snapshots, keyring.digest),
         *features,
+        Cost(Prices()),
         InteractionLog(InteractionWriter(settings.log)),
     ]
 

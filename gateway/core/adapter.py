@@ -186,6 +186,8 @@ class ResponseAdapter:
     """Members that repeat the request or hold results: nothing in them is a call."""
     padding: ClassVar[frozenset[bytes]] = frozenset()
     """Members of a frame whose strings mean nothing to anybody."""
+    billed: ClassVar[bool] = True
+    """Its answers cost something, whether they say what they used or not; a count of tokens, or a list, is free."""
     repeats: bool = False
     """A frame that differs from a piece of text only in that text is one more piece, and changes nothing else.
 
@@ -224,6 +226,8 @@ class ResponseAdapter:
 
 class OpaqueResponse(ResponseAdapter):
     """An answer that is streamed on unparsed."""
+
+    billed = False
 
     def events(self, frame: Frame) -> Iterable[Event]:
         return ()

@@ -43,6 +43,17 @@ class Note(msgspec.Struct, tag_field="stage"):
     """What one stage did, and why; a stage has its own subclass."""
 
 
+class Saved(msgspec.Struct, frozen=True, gc=False):
+    """Nano-dollars that an answer would have cost more; ``None``: not known, or nothing that could save any."""
+
+    toon: int | None = None
+    model_optimization: int | None = None
+    cache: int | None = None
+
+
+NOTHING_SAVED = Saved()
+
+
 class Interaction(msgspec.Struct, eq=False, weakref=False):
     """One request and its answer.
 
@@ -94,8 +105,6 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     outcome: str = ""
     streamed: bool = False
     requested_model: str = ""
-    used_model: str = ""
-    """What the upstream was asked for."""
     attempts: int = 0
     unreadable: int = 0
     """Frames that could not be read."""
@@ -107,6 +116,17 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """The answer's body as the upstream sent it, up to a limit."""
     request_bytes: int = 0
     response_bytes: int = 0
+    usage_source: str = ""
+    """Whence ``completion.usage`` is: ``reported``, ``estimated`` or ``none``; empty until that is settled."""
+    cost: int | None = None
+    """Nano-dollars, as the two below."""
+    baseline_cost: int | None = None
+    """What the model that the client asked for would have cost."""
+    saved: Saved = NOTHING_SAVED
+    price: Mapping[str, str] | None = None
+    """What was charged for a million tokens, and who lists that."""
+    unknown_price: bool = False
+    """It used something, and nobody lists what that costs."""
     first_byte: float | None = None
     first_token: float | None = None
     finished: float | None = None
@@ -127,8 +147,9 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
 
     def drop_bodies(self) -> None:
         """Let go of the bodies; what is counted stays."""
-        self.used_model = self.used_model or self.request.model
+        model = self.request.model
         self.request = RequestAdapter(b"")
+        self.request.model = model
         self.forwarded = b""
         self.response = bytearray()
 

@@ -68,10 +68,11 @@ class ToolCallDelta(Value, frozen=True, gc=False):
 
 
 class Usage(Value, frozen=True, gc=False):
-    """Tokens as the provider reports them; ``None``: not said, ``0``: said to be zero.
+    """What the provider says that an answer used; ``None``: not said, ``0``: said to be zero.
 
     ``input_tokens`` excludes cached ones (``cache_read_tokens``, ``cache_write_tokens``), ``output_tokens``
-    includes ``reasoning_tokens``, and ``cache_write_tokens`` includes ``cache_write_1h_tokens``.
+    includes ``reasoning_tokens``, and ``cache_write_tokens`` includes ``cache_write_1h_tokens``. Tokens of
+    sound and images are part of those with the same beginning.
     """
 
     input_tokens: int | None = None
@@ -80,6 +81,14 @@ class Usage(Value, frozen=True, gc=False):
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    cache_read_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    output_image_tokens: int | None = None
+    web_searches: int | None = None
+    """Searches that the provider charges beside the tokens."""
+    service_tier: str | None = None
+    """How it was processed, in the provider's own word, where prices depend on that."""
 
 
 class Finish(Value, frozen=True, gc=False):

@@ -3,8 +3,11 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from gateway.core.edit import split
 from gateway.core.interaction import Interaction
+from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
 from gateway.core.redaction import Redactor
 from gateway.core.search import searchable
@@ -16,7 +19,8 @@ Store = Callable[[Sequence[Started], Sequence[Record]], Awaitable[None]]
 _NO_USAGE = Usage()
 _SEARCHED = 64 << 10
 """Characters of one interaction that text search finds."""
-_NOT_STORED = ("error", "unreadable", "unknown")
+_OTHERWISE = frozenset({"cost", "baseline_cost", "saved", "price", "unreadable", "unknown"})
+"""Fields of a line that are stored in another form, or not at all."""
 
 
 class InteractionLog(Stage):
@@ -70,11 +74,13 @@ class InteractionLog(Stage):
     def _row(self, i: Interaction, line: dict[str, Any]) -> Record:
         calls = i.completion.tool_calls
         row = Record(
-            **{name: value for name, value in line.items() if name not in _NOT_STORED and value is not None},
+            **{name: value for name, value in line.items() if name not in _OTHERWISE and value is not None},
+            cost=i.cost,
+            baseline_cost=i.baseline_cost,
+            saved=msgspec.structs.asdict(i.saved),
+            price=dict(i.price) if i.price else None,
             tools=tuple(dict.fromkeys(call.name for call in calls)) if calls else (),
         )
-        if i.error:
-            row.error = i.error.message
         if i.unknown:
             row.notes = {"unknown": i.unknown}
         if self._bodies and not i.endpoint.opaque:
@@ -130,7 +136,7 @@ def record(i: Interaction) -> dict[str, Any]:
         "client": i.client or None,
         "streamed": i.streamed,
         "requested_model": i.requested_model or None,
-        "model": i.used_model or i.request.model or i.requested_model or None,
+        "model": i.request.model or i.requested_model or None,
         "response_model": completion.model or None,
         "status": i.status or None,
         "outcome": i.outcome,
@@ -143,7 +149,11 @@ def record(i: Interaction) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "cache_write_1h_tokens": usage.cache_write_1h_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
-        "usage_source": "reported" if completion.usage else "none",
+        "usage_source": i.usage_source or ("reported" if completion.usage else "none"),
+        "cost": dollars(i.cost),
+        "baseline_cost": dollars(i.baseline_cost),
+        "saved": {name: dollars(amount) for name, amount in msgspec.structs.asdict(i.saved).items()},
+        "price": i.price,
         "first_byte_ms": _since(i.started, i.first_byte),
         "first_token_ms": _since(i.started, i.first_token),
         "duration_ms": _since(i.started, i.finished),

@@ -251,7 +251,7 @@ class GenerateContentResponse(ResponseAdapter):
 
 
 class EmbeddingResponse(ResponseAdapter):
-    """An answer of ``:countTokens``, ``:embedContent`` or ``:batchEmbedContents``: only the usage is read."""
+    """An answer of ``:embedContent`` or ``:batchEmbedContents``: only the usage is read."""
 
     def events(self, frame: Frame) -> tuple[Event, ...]:
         odd: list[str] = []
@@ -262,6 +262,12 @@ class EmbeddingResponse(ResponseAdapter):
 
     def error(self, error: GatewayError) -> Iterable[Payload]:
         return (Payload(msgspec.json.encode({"error": error_object(error)})),)
+
+
+class CountTokensResponse(EmbeddingResponse):
+    """An answer of ``:countTokens``."""
+
+    billed = False
 
 
 def _usage(
