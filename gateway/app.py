@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 import structlog
+from aioprometheus.collectors import Registry
 
 from gateway import providers as provider_modules
 from gateway import settings as configuration
+from gateway import vitals
 from gateway.console import Console
 from gateway.core.provider import Providers
 from gateway.core.stage import Pipeline, Stage
@@ -24,6 +26,7 @@ from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
 from gateway.stages.interaction_log import InteractionLog
+from gateway.stages.metrics import Metrics
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -55,12 +58,15 @@ def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[
     return providers, secrets
 
 
-def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage]) -> list[Stage]:
+def make_stages(
+    settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage], registry: Registry
+) -> list[Stage]:
     """Return every stage in order; this list is the only place that says it."""
     return [
         Auth(settings.auth, secrets, settings.default_agent),
         *features,
         InteractionLog(InteractionWriter(settings.log)),
+        Metrics(registry),
     ]
 
 
@@ -78,12 +84,19 @@ class Gateway:
         self.settings = settings
         self.providers = providers
         self.secrets = secrets
-        pipeline = Pipeline(make_stages(settings, secrets, features))
+        self._registry = Registry()
+        pipeline = Pipeline(make_stages(settings, secrets, features, self._registry))
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
-        self._recorder = Recorder(pipeline.done)
+        recorder = self._recorder = Recorder(pipeline.done)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        vitals.expose(
+            self._registry,
+            self._watchdog,
+            recorder,
+            lambda: {"enqueued": recorder.enqueued, "committed": recorder.enqueued - recorder.pending},
+        )
         self._health = Health()
         self._proxy = Proxy(
             Parts(
@@ -112,7 +125,9 @@ class Gateway:
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
-                make_server(Console(self._health).handle), settings.console_host, settings.console_port
+                make_server(Console(self._health, self._registry).handle),
+                settings.console_host,
+                settings.console_port,
             )
         except SettingsError:
             await self._close()

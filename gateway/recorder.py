@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 
 import structlog
 
@@ -27,13 +28,26 @@ class Recorder:
         """``limit``: bytes that may wait."""
         self._done = tuple(done)
         self._limit = limit
-        self._queue: deque[tuple[Interaction, int]] = deque()
-        self._size = 0
+        self._queue: deque[tuple[Interaction, int, float]] = deque()
+        self.size = 0
+        """Bytes that wait."""
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self.enqueued = 0
+        """Interactions that have ended."""
         self.dropped_bodies = 0
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which the oldest interaction has waited."""
+        return monotonic() - self._queue[0][2] if self._queue else 0.0
+
+    @property
+    def pending(self) -> int:
+        """Interactions that wait."""
+        return len(self._queue)
 
     def start(self) -> None:
         """Begin to work off the queue."""
@@ -42,12 +56,13 @@ class Recorder:
     def put(self, i: Interaction) -> None:
         """Queue an interaction that has ended. Never awaits: a cancellation can't lose it."""
         size = len(i.request.body) + i.response_bytes + _OVERHEAD
-        if self._size + size > self._limit:
+        if self.size + size > self._limit:
             i.drop_bodies()
             self.dropped_bodies += 1
             size = _OVERHEAD
-        self._queue.append((i, size))
-        self._size += size
+        self._queue.append((i, size, monotonic()))
+        self.enqueued += 1
+        self.size += size
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY, self._wake.set)
         elif len(self._queue) == _ENOUGH:
@@ -80,4 +95,4 @@ class Recorder:
             except Exception:  # noqa: BLE001  # one stage must not cost the others their records
                 _log.exception("a stage failed on finished interactions", stage=done.__qualname__)
         for _ in batch:
-            self._size -= self._queue.popleft()[1]
+            self.size -= self._queue.popleft()[1]

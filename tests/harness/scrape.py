@@ -1,6 +1,14 @@
 """What a scrape shows, as Prometheus's own parser reads it."""
 
+import asyncio
+import time
+from collections import Counter
+
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.harness.client import Response, exchange
+
+DEADLINE = 3.0
 
 
 class Scrape:
@@ -14,7 +22,40 @@ class Scrape:
         """The sum over all series of this name that have these labels, whatever else they have."""
         return sum(s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items())
 
+    def by(self, name: str, *labels: str) -> Counter[tuple[str, ...]]:
+        """The same, by the values of these labels."""
+        sums: Counter[tuple[str, ...]] = Counter()
+        for s in self.samples:
+            if s.name == name:
+                sums[tuple(s.labels[label] for label in labels)] += s.value
+        return sums
+
     def values(self, name: str, label: str) -> dict[str, float]:
         """The same, by the values of one label."""
-        found = {s.labels[label] for s in self.samples if s.name == name}
-        return {value: self.total(name, **{label: value}) for value in found}
+        return {value: total for (value,), total in self.by(name, label).items()}
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is in flight, and nothing waits to be recorded."""
+        states = self.values("gateway_log_records_total", "state")
+        recorded = states["committed"] + states.get("spilled", 0)
+        return not self.total("gateway_in_flight") and states["enqueued"] == recorded
+
+
+async def fetch(port: int, path: str = "/metrics") -> Response:
+    """What the port answers on this path."""
+    return (await exchange(port, f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode())).response
+
+
+async def scrape(port: int) -> Scrape:
+    """What the console shows now."""
+    return Scrape((await fetch(port)).body.decode())
+
+
+async def settled(port: int) -> Scrape:
+    """What the console shows once everything has ended."""
+    end = time.monotonic() + DEADLINE
+    while not (shown := await scrape(port)).quiet:
+        assert time.monotonic() < end, "I10: something stays in flight, or unrecorded"
+        await asyncio.sleep(0.02)
+    return shown
