@@ -15,6 +15,7 @@ from aioprometheus.collectors import Registry
 from gateway.core.errors import ErrorKind
 from gateway.core.interaction import Interaction
 from gateway.core.stage import Stage
+from gateway.core.view import Usage
 from gateway.series import Bounded, Count, Counter, Distribution, Histogram
 
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -159,22 +160,16 @@ class Metrics(Stage):
         usage = i.completion.usage
         if usage is None:
             return
-        if i.cost is None:
+        if i.cost is None and (usage.input_tokens or usage.output_tokens):
             model.unknown_price.value += 1
         model.input.value += usage.input_tokens or 0
+        model.output.value += usage.output_tokens or 0
         model.cache_read.value += usage.cache_read_tokens or 0
         model.cache_write.value += usage.cache_write_tokens or 0
-        if output := usage.output_tokens:
-            model.output.value += output
-            if seconds and i.outcome == "ok":
-                model.per_second.observe(output / seconds)
-            if i.first_token is not None and i.last_token is not None:
-                if usage.reasoning_tokens and not i.completion.reasoning:
-                    output -= (
-                        usage.reasoning_tokens
-                    )  # the model thought before the first token, and kept it back
-                if output > 1:
-                    model.inter_token.observe((i.last_token - i.first_token) / (output - 1))
+        if usage.output_tokens and seconds and i.outcome == "ok":
+            model.per_second.observe(usage.output_tokens / seconds)
+        if i.first_token is not None and i.last_token is not None and (gaps := _gaps(i, usage)) > 0:
+            model.inter_token.observe((i.last_token - i.first_token) / gaps)
 
     def _make(self, whose: tuple[str, str, str, str]) -> _Model:
         model = self._models[whose] = _Model(
@@ -194,6 +189,14 @@ class Metrics(Stage):
 def _agent(i: Interaction) -> tuple[str, str]:
     """Return the id and the name of the agent."""
     return (i.principal.agent, i.principal.agent) if i.principal else ("", "")
+
+
+def _gaps(i: Interaction, usage: Usage) -> int:
+    """Return how many tokens of a stream came after the first one."""
+    tokens = usage.output_tokens or 0
+    if usage.reasoning_tokens and not i.completion.reasoning:
+        tokens -= usage.reasoning_tokens  # thought before the first token, and kept back
+    return tokens - 1
 
 
 def _phase(i: Interaction) -> str:

@@ -107,7 +107,7 @@ async def test_time_between_tokens_is_of_those_that_came(events, expected):
 
 
 async def test_usage_without_a_price_is_counted_and_costs_nothing():
-    shown = await counted(interaction("m-1", TALK, Usage(1, 1)), interaction())
+    shown = await counted(interaction("m-1", TALK, Usage(1, 1)), interaction("m-1", TALK, Usage(0)))
     assert shown.total("gateway_unknown_price_total", provider="acme", model="m-1") == 1
     assert shown.total("llm_cost_total") == 0
 
