@@ -4,15 +4,19 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 
 import structlog
+from aioprometheus.collectors import Registry
 
 from gateway import providers as provider_modules
 from gateway import settings as configuration
+from gateway import vitals
 from gateway.console import Console
 from gateway.core.provider import Providers
+from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshot, Snapshots, build
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
@@ -29,6 +33,9 @@ from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
 from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
+from gateway.stages.metrics import Metrics
+from gateway.storage.archive import Archive
+from gateway.storage.database import Database, DatabaseUnusable
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -61,14 +68,27 @@ def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[
 
 
 def make_stages(
-    settings: Settings, snapshots: Snapshots, keyring: Keyring, features: Sequence[Stage]
+    settings: Settings,
+    snapshots: Snapshots,
+    keyring: Keyring,
+    features: Sequence[Stage],
+    archive: Archive,
+    registry: Registry,
 ) -> list[Stage]:
     """Return every stage in order; this list is the only place that says it."""
     return [
         Auth(snapshots, keyring.digest),
         *features,
         Cost(Prices()),
-        InteractionLog(InteractionWriter(settings.log)),
+        InteractionLog(
+            InteractionWriter(settings.log),
+            archive.store,
+            archive.worker,
+            bodies=settings.record.bodies,
+            body_limit=settings.record.body_limit,
+            redactor=Redactor(settings.record.redact),
+        ),
+        Metrics(registry),
     ]
 
 
@@ -93,12 +113,17 @@ class Gateway:
         self.secrets = secrets
         self.keyring = load_keyring(settings)
         self.snapshots = Snapshots(snapshot(settings, secrets))
-        pipeline = Pipeline(make_stages(settings, self.snapshots, self.keyring, features))
+        self._registry = Registry()
+        self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
+        pipeline = Pipeline(
+            make_stages(settings, self.snapshots, self.keyring, features, self._archive, self._registry)
+        )
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
         self._recorder = Recorder(pipeline.done, pipeline.started)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive.counts)
         self._health = Health()
         self._proxy = Proxy(
             Parts(
@@ -108,7 +133,7 @@ class Gateway:
                 self._recorder,
                 self._watchdog,
                 asyncio.get_running_loop(),
-                kept=1 << 20,
+                kept=settings.record.body_limit if settings.record.bodies else 0,
             ),
             Router(providers),
             self._health,
@@ -121,6 +146,10 @@ class Gateway:
     async def start(self) -> None:
         """Listen on both ports; raise ``SettingsError`` for one that can't be had."""
         _raise_file_limit()
+        try:
+            await self._archive.open()
+        except DatabaseUnusable as error:
+            raise SettingsError(f"{self.settings.place('database_url')}{error}") from None
         await self._upstream.open()
         self._recorder.start()
         self._watchdog.start()
@@ -128,7 +157,9 @@ class Gateway:
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
-                make_server(Console(self._health).handle), settings.console_host, settings.console_port
+                make_server(Console(self._health, self._registry).handle),
+                settings.console_host,
+                settings.console_port,
             )
         except SettingsError:
             await self._close()
@@ -174,9 +205,21 @@ class Gateway:
         for server, listener in self._servers:
             listener.close()
             await server.shutdown(1.0)
-        await self._recorder.close()
+        try:
+            await self._recorder.close()
+        except TimeoutError:
+            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)  # noqa: TRY400  # where it hung says nothing
+        await self._archive.close()
         self._watchdog.stop()
         await self._upstream.close()
+
+
+def _archive(settings: Settings, keyring: Keyring, pressed: Callable[[], bool]) -> Archive:
+    folder = Path(settings.state_dir)
+    try:
+        return Archive(Database(settings.database, keyring.bodies), folder, settings.record.retention, pressed)
+    except DatabaseUnusable as error:
+        raise SettingsError(f"{settings.place('database_url')}{error}") from None
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:

@@ -273,6 +273,8 @@ class Exchange:
                     await asyncio.sleep(0)
         except aiohttp.ClientPayloadError as error:
             raise io.broken(error) from error
+        if not silent:
+            self._i.last_token = perf_counter()
         if not client.begun:
             self._received = perf_counter()  # what was waited for until here was the upstream
         tail = b"" if relay.stopped else relay.close()

@@ -71,6 +71,10 @@ class Recorder:
         """Whether so much waits that a stage should no longer wait for better times."""
         return self.size > self._limit // 2
 
+    def counts(self) -> dict[str, int]:
+        """Return how many records have come to which state before they are stored."""
+        return {"enqueued": self.enqueued, "pending": self.pending, "dropped": self.dropped}
+
     def start(self) -> None:
         """Begin to work off the queue."""
         self._task = spawn(self._run(), name="recorder")

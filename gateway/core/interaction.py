@@ -129,9 +129,13 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """It used something, and nobody lists what that costs."""
     first_byte: float | None = None
     first_token: float | None = None
+    last_token: float | None = None
+    """When a stream that began to say something had said it all."""
     finished: float | None = None
     overhead: float | None = None
     """Seconds of the gateway's own, until the first byte left."""
+    cost: int | None = None
+    """Nano-dollars; ``None``: not known."""
 
     def fail(self, error: GatewayError) -> None:
         """Note the failure that ended this interaction."""
