@@ -208,7 +208,7 @@ class Gateway:
         try:
             await self._recorder.close()
         except TimeoutError:
-            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)  # noqa: TRY400  # where it hung says nothing
+            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)
         await self._archive.close()
         self._watchdog.stop()
         await self._upstream.close()
@@ -217,7 +217,9 @@ class Gateway:
 def _archive(settings: Settings, keyring: Keyring, pressed: Callable[[], bool]) -> Archive:
     folder = Path(settings.state_dir)
     try:
-        return Archive(Database(settings.database, keyring.bodies), folder, settings.record.retention, pressed)
+        return Archive(
+            Database(settings.database, keyring.bodies), folder, settings.record.retention, pressed
+        )
     except DatabaseUnusable as error:
         raise SettingsError(f"{settings.place('database_url')}{error}") from None
 

@@ -396,4 +396,3 @@ class Exchange:
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)
         await self._client.respond(error.status, headers, i.provider.error(error, i.endpoint))
-

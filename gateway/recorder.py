@@ -35,7 +35,9 @@ Stored = Callable[[Sequence[Interaction]], Awaitable[None]]
 class Recorder:
     """Takes interactions as they begin and end, without ever waiting."""
 
-    def __init__(self, done: Sequence[Stored], started: Sequence[Stored] = (), *, limit: int = 64 << 20) -> None:
+    def __init__(
+        self, done: Sequence[Stored], started: Sequence[Stored] = (), *, limit: int = 64 << 20
+    ) -> None:
         """``limit``: bytes that may wait before bodies are dropped."""
         self._done = tuple(done)
         self._started = tuple(started)
@@ -117,7 +119,9 @@ class Recorder:
         self.dropped += 1
         if (now := monotonic()) - self._said > _LOUD:
             self._said = now
-            _log.error("records are lost: nothing stores them and the queue is full", id=i.id, dropped=self.dropped)
+            _log.error(
+                "records are lost: nothing stores them and the queue is full", id=i.id, dropped=self.dropped
+            )
 
     async def _run(self) -> None:
         while not self._closing:

@@ -63,7 +63,11 @@ class Redactor:
             return _VALUE  # what can't be read can't be searched for what must not be stored
         found = {path: _VALUE for steps in self._paths for path in _matches(value, steps)}
         # A path below one that is replaced as a whole has nothing left to replace.
-        changes = {path: new for path, new in found.items() if not any(path[:n] in found for n in range(1, len(path)))}
+        changes = {
+            path: new
+            for path, new in found.items()
+            if not any(path[:n] in found for n in range(1, len(path)))
+        }
         return edit(document, changes) if changes else document
 
 
