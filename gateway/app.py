@@ -13,7 +13,7 @@ from gateway import providers as provider_modules
 from gateway import settings as configuration
 from gateway.console import Console
 from gateway.core.provider import Providers
-from gateway.core.snapshot import Snapshot, Snapshots, build
+from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
@@ -27,6 +27,7 @@ from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
 from gateway.stages.interaction_log import InteractionLog
+from gateway.storage.snapshot import Refresh, Reread
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -69,11 +70,6 @@ def make_stages(
     ]
 
 
-def snapshot(settings: Settings, secrets: Mapping[str, str]) -> Snapshot:
-    """Return what holds by the settings alone."""
-    return build(settings.declared, auth=settings.auth, default_agent=settings.default_agent, secrets=secrets)
-
-
 class Gateway:
     """A running gateway: two ports, and all that is behind them."""
 
@@ -83,14 +79,18 @@ class Gateway:
         providers: Providers,
         secrets: Mapping[str, str],
         features: Sequence[Stage] = (),
+        reread: Reread | None = None,
     ) -> None:
-        """``features``: stages of an embedder, between ours that admit and ours that record."""
+        """``features``: stages of an embedder, between ours that admit and ours that record.
+
+        ``reread``: reads settings and secrets anew when their file has changed; without it they stay.
+        """
         self.settings = settings
         self.providers = providers
         self.secrets = secrets
         self.keyring = load_keyring(settings)
-        self.snapshots = Snapshots(snapshot(settings, secrets))
-        pipeline = Pipeline(make_stages(settings, self.snapshots, self.keyring, features))
+        self._refresh = Refresh(settings, secrets, self.keyring, reread=reread)
+        pipeline = Pipeline(make_stages(settings, self._refresh.snapshots, self.keyring, features))
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
@@ -120,6 +120,7 @@ class Gateway:
         await self._upstream.open()
         self._recorder.start()
         self._watchdog.start()
+        await self._refresh.start()
         settings = self.settings
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
@@ -170,6 +171,7 @@ class Gateway:
         for server, listener in self._servers:
             listener.close()
             await server.shutdown(1.0)
+        self._refresh.stop()
         await self._recorder.close()
         self._watchdog.stop()
         await self._upstream.close()
