@@ -80,7 +80,7 @@ def make_stages(
     return [
         Auth(snapshots, keyring.digest),
         *features,
-        Cost(Prices()),
+        Cost(Prices(lambda: snapshots.current.prices)),
         InteractionLog(
             InteractionWriter(settings.log),
             archive.store,
