@@ -1,6 +1,7 @@
 """A steady load: requests that follow each other on a few connections; what each one got is remembered."""
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Load:
     upstream: ScriptedUpstream
     connections: int = 8
     pause: float = 0.0  # seconds between two requests of a connection
+    size: int = 0  # bytes that every request has more, and no other one has
     answers: list[Answer] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     _stop: bool = False
@@ -59,10 +61,12 @@ class Load:
         count = 0
         while not self._stop:
             count += 1
-            body = b'{"model":"%s","messages":[{"role":"user","content":"%d-%d"}]}' % (
+            more = os.urandom(self.size // 2).hex()
+            body = b'{"model":"%s","messages":[{"role":"user","content":"%d-%d %s"}]}' % (
                 MODEL.encode(),
                 number,
                 count,
+                more.encode(),
             )
             try:
                 async with self._session.post(
