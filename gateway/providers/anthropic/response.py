@@ -71,6 +71,7 @@ _block = msgspec.json.Decoder(wire.OutputBlock)
 _content = msgspec.json.Decoder(list[wire.OutputBlock])
 _elements = Elements(wire.OutputBlock)
 _usage = msgspec.json.Decoder(wire.Usage)
+_tools = msgspec.json.Decoder(wire.ServerToolUse)
 _cache = msgspec.json.Decoder(wire.CacheCreation)
 _details = msgspec.json.Decoder(wire.OutputDetails)
 _any = msgspec.json.Decoder()
@@ -376,6 +377,7 @@ def _read_usage(raw: msgspec.Raw) -> Iterator[Event]:
     cache = read(_cache, usage.cache_creation) or wire.CacheCreation()
     details = read(_details, usage.output_tokens_details) or wire.OutputDetails()
     long = _count(cache.ephemeral_1h_input_tokens)
+    tools = read(_tools, usage.server_tool_use) or wire.ServerToolUse()
     written = _count(usage.cache_creation_input_tokens)
     if written is None and (long is not None or _count(cache.ephemeral_5m_input_tokens) is not None):
         written = (long or 0) + (_count(cache.ephemeral_5m_input_tokens) or 0)
@@ -386,6 +388,8 @@ def _read_usage(raw: msgspec.Raw) -> Iterator[Event]:
         written,
         long,
         _count(details.thinking_tokens),
+        web_searches=_count(tools.web_search_requests),
+        service_tier=text(usage.speed) or None,
     )
 
 
