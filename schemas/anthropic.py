@@ -167,6 +167,14 @@ class Usage(msgspec.Struct, gc=False):
     output_tokens_details: Raw = Raw(b"")
     server_tool_use: Raw = Raw(b"")
     speed: Any = None
+    iterations: Raw = Raw(b"")
+
+
+class Iteration(Usage, gc=False):
+    """One of several runs of a model for one answer; the totals have those of type ``message``."""
+
+    type: Any = None
+    model: Any = None
 
 
 class ServerToolUse(msgspec.Struct, gc=False):

@@ -129,6 +129,8 @@ def anthropic_counts(found):
         "write": said.get("cache_creation_input_tokens", 0) - hour,
         "hour": hour,
         "searches": (said.get("server_tool_use") or {}).get("web_search_requests", 0),
+        # Runs that are no messages are not in the totals.
+        "others": [run for run in said.get("iterations") or () if run["type"] != "message"],
     }
 
 
@@ -180,7 +182,10 @@ def expected_cost(counts, model):
     assert bool(counts.get("write")) <= bool(write)
     assert bool(counts.get("sound")) <= bool(sound)
     searches = counts.get("searches", 0) * SEARCH.get(model.partition("-")[0], 0)
-    return round(total * 1000 + searches * 10**9)
+    others = sum(
+        expected_cost(anthropic_counts([{"usage": run}]), run["model"]) for run in counts.get("others", ())
+    )
+    return round(total * 1000 + searches * 10**9) + others
 
 
 async def recorded(provider, case) -> Interaction:
@@ -222,7 +227,7 @@ def is_answer(name, case):
     return name in PROVIDERS and case.status < 400 and not case.match(PROVIDERS[name]).endpoint.opaque
 
 
-@pytest.mark.parametrize("kind", ["read", "write", "sound", "searches"])
+@pytest.mark.parametrize("kind", ["read", "write", "sound", "searches", "others"])
 def test_the_recordings_have_something_of_every_kind(recordings, kind):
     answers = [case for name, case in CASES if is_answer(name, case)]
     assert any((counts_and_model(case)[0] or {}).get(kind) for case in answers)

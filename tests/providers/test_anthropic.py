@@ -133,6 +133,21 @@ def test_usage_has_all_that_is_charged():
     assert used in events_of(start(), delta)
 
 
+def test_runs_that_the_totals_leave_out():
+    usage = {
+        "input_tokens": 5,
+        "output_tokens": 4,
+        "iterations": [
+            {"type": "message", "input_tokens": 5, "output_tokens": 4},
+            {"type": "advisor_message", "model": "wise", "input_tokens": 9, "output_tokens": 8},
+            {"type": "compaction", "input_tokens": 7, "output_tokens": 6, "cache_read_input_tokens": 3},
+            17,
+        ],
+    }
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+    assert Usage(5, 4, others=(("wise", Usage(9, 8)), ("", Usage(7, 6, 3)))) in events_of(start(), delta)
+
+
 def test_a_stream_becomes_events():
     assert events_of(start(), *TEXT, *CALL, *end()) == [
         Start("msg_1", "claude"),
