@@ -18,6 +18,8 @@ from gateway.core.price import Price, Rates
 from gateway.core.provider import Provider
 
 _MOST = 4096
+_LONGEST = 256
+"""Characters of a model's name that anybody would list."""
 _DATE = regex(r"(?:[-@]20\d{2}-?[01]\d-?[0-3]\d|-latest)(?:-v\d+(?::\d+)?)?$")
 _OPERATOR = "operator"
 _LISTED = f"genai-prices {genai_prices.__version__}"
@@ -81,6 +83,8 @@ class Prices:
         key = (provider.name, models, service_tier)
         found = self._found.get(key)
         if found is None:
+            if max(map(len, models)) > _LONGEST:
+                return None
             if len(self._found) >= _MOST:
                 self._found.clear()
             found = self._found[key] = self._search(provider, models, service_tier)

@@ -130,6 +130,7 @@ class Response(Wire, gc=False):
     output: msgspec.Raw = _ABSENT
     tool_calls: Any = None
     usage: msgspec.Raw = _ABSENT
+    service_tier: Any = None
     error: msgspec.Raw = _ABSENT
     incomplete_details: Any = None
 

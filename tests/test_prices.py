@@ -143,11 +143,14 @@ def test_a_name_is_searched_once(monkeypatch):
     assert len(searches) == 2
 
 
-def test_no_number_of_names_fills_the_memory():
+def test_no_number_or_length_of_names_fills_the_memory():
     prices = Prices(lambda rows={}: rows)
     for number in range(_MOST + 10):
         prices.find(PROVIDERS["mine"], (f"m{number}",), NOW)
     assert len(prices._found) <= _MOST
+    remembered = len(prices._found)
+    assert prices.find(PROVIDERS["openai"], ("gpt-4o", "gpt-4o" * 100_000), NOW) is None
+    assert len(prices._found) == remembered
 
 
 @pytest.mark.parametrize(

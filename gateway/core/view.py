@@ -89,6 +89,8 @@ class Usage(Value, frozen=True, gc=False):
     """Searches that the provider charges beside the tokens."""
     service_tier: str | None = None
     """How it was processed, in the provider's own word, where prices depend on that."""
+    others: tuple[tuple[str, "Usage"], ...] | None = None
+    """What is charged beside all this, by model; an empty name: the same one."""
 
 
 class Finish(Value, frozen=True, gc=False):

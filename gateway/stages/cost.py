@@ -47,20 +47,32 @@ class Cost(Stage):
         if price is None:
             return
         rates = price.rates(usage)
-        i.cost = rates.cost(usage)
-        if i.cost is None:
+        own, beside = rates.cost(usage), self._beside(i, usage)
+        if own is None or beside is None:
             return
         i.unknown_price = False
+        i.cost = own + beside
         i.price = rates.listed
         i.baseline_cost = i.cost
         optimized = None
         if model != i.requested_model:
-            i.baseline_cost = self._baseline(i, usage)
+            baseline = self._cost(i, (i.requested_model,), usage)
+            i.baseline_cost = None if baseline is None else baseline + beside
             optimized = None if i.baseline_cost is None else i.baseline_cost - i.cost
         i.saved = Saved(i.saved.toon, optimized, rates.saved_by_cache(usage))
 
-    def _baseline(self, i: Interaction, usage: Usage) -> int | None:
-        price = self._prices.find(i.provider, (i.requested_model,), i.started_at, usage.service_tier)
+    def _beside(self, i: Interaction, usage: Usage) -> int | None:
+        """Return what is charged for other runs than that which answered."""
+        total = 0
+        for model, used in usage.others or ():
+            cost = self._cost(i, (model or i.completion.model, model or i.request.model), used)
+            if cost is None:
+                return None
+            total += cost
+        return total
+
+    def _cost(self, i: Interaction, models: tuple[str, ...], usage: Usage) -> int | None:
+        price = self._prices.find(i.provider, models, i.started_at, usage.service_tier)
         return None if price is None else price.rates(usage).cost(usage)
 
 

@@ -85,6 +85,17 @@ async def test_an_unknown_baseline_leaves_the_cost():
     assert (i.cost, i.baseline_cost, i.saved.model_optimization) == (3_500_000, None, None)
 
 
+@pytest.mark.parametrize(
+    ("model", "beside"),
+    [("gpt-4.1", 1000 * 2_000 + 100 * 8_000), ("", 1000 * 2_500 + 100 * 10_000), ("nobody", None)],
+)
+async def test_other_runs_are_charged_at_their_own_price(model, beside):
+    i = await settle(finished(*ANSWER, Usage(10, 1, others=((model, Usage(1000, 100)),))))
+    assert i.cost == (None if beside is None else 35_000 + beside)
+    assert i.baseline_cost == i.cost
+    assert i.unknown_price is (beside is None)
+
+
 async def test_a_batch_that_comes_again_changes_nothing():
     i = finished(*ANSWER)
     await settle(i)
