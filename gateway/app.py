@@ -80,6 +80,7 @@ def make_stages(
         Auth(snapshots, keyring.digest),
         *features,
         Cost(Prices()),
+        Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
             InteractionWriter(settings.log),
             archive.store,
@@ -88,7 +89,6 @@ def make_stages(
             body_limit=settings.record.body_limit,
             redactor=Redactor(settings.record.redact),
         ),
-        Metrics(registry),
     ]
 
 
