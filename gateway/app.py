@@ -81,6 +81,7 @@ def make_stages(
         Auth(snapshots, keyring.digest),
         *features,
         Cost(Prices(lambda: snapshots.current.prices)),
+        Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
             InteractionWriter(settings.log),
             archive.store,
@@ -89,7 +90,6 @@ def make_stages(
             body_limit=settings.record.body_limit,
             redactor=Redactor(settings.record.redact),
         ),
-        Metrics(registry),
     ]
 
 

@@ -75,7 +75,7 @@ class Recorder:
 
     def counts(self) -> dict[str, int]:
         """Return how many records have come to which state before they are stored."""
-        return {"enqueued": self.enqueued, "pending": self.pending, "dropped": self.dropped}
+        return {"enqueued": self.enqueued, "dropped": self.dropped}
 
     def start(self) -> None:
         """Begin to work off the queue."""

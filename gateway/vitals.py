@@ -23,6 +23,12 @@ def expose(
     )
     Gauge(
         registry,
+        "gateway_recorder_queue_records",
+        "Interactions that wait to be recorded.",
+        lambda: recorder.pending,
+    )
+    Gauge(
+        registry,
         "gateway_recorder_queue_bytes",
         "Bytes that wait to be recorded.",
         lambda: recorder.size,

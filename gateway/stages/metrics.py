@@ -157,11 +157,11 @@ class Metrics(Stage):
             model.cost.value += i.cost * _DOLLARS
         if i.first_token is not None:
             model.first_token.observe(i.first_token - i.started)
+        if i.unknown_price:
+            model.unknown_price.value += 1
         usage = i.completion.usage
         if usage is None:
             return
-        if i.cost is None and (usage.input_tokens or usage.output_tokens):
-            model.unknown_price.value += 1
         model.input.value += usage.input_tokens or 0
         model.output.value += usage.output_tokens or 0
         model.cache_read.value += usage.cache_read_tokens or 0
@@ -188,7 +188,7 @@ class Metrics(Stage):
 
 def _agent(i: Interaction) -> tuple[str, str]:
     """Return the id and the name of the agent."""
-    return (i.principal.agent, i.principal.agent) if i.principal else ("", "")
+    return (i.principal.agent_id, i.principal.agent_name) if i.principal else ("", "")
 
 
 def _gaps(i: Interaction, usage: Usage) -> int:

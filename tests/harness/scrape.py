@@ -37,9 +37,7 @@ class Scrape:
     @property
     def quiet(self) -> bool:
         """Whether nothing is in flight, and nothing waits to be recorded."""
-        states = self.values("gateway_log_records_total", "state")
-        recorded = states["committed"] + states.get("spilled", 0)
-        return not self.total("gateway_in_flight") and states["enqueued"] == recorded
+        return not self.total("gateway_in_flight") and not self.total("gateway_recorder_queue_records")
 
 
 async def fetch(port: int, path: str = "/metrics") -> Response:
