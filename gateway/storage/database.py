@@ -127,7 +127,7 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
             "journal_mode = WAL",
             "synchronous = NORMAL",
             "cache_size = -16384",  # KiB
-            "wal_autocheckpoint = 4000",  # pages: batches touch many, and a checkpoint syncs
+            "wal_autocheckpoint = 8000",  # pages: those that change again and again are copied and synced once
             f"query_only = {int(read_only)}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

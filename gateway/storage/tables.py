@@ -124,6 +124,7 @@ contents = Table(
     # Three hashes one after the other: of the prefix, the last link of the history, and the suffix.
     Column("request", LargeBinary),
     Column("forwarded", LargeBinary),
+    # The answer itself: no other interaction has the same bytes.
     Column("response", LargeBinary),
     # Last: a row that is long is read only up to the column that is asked for.
     Column("text", Text, nullable=False),
@@ -145,7 +146,9 @@ histories = Table(
     Column("id", LargeBinary, primary_key=True),
     Column("used_at", BigInteger, nullable=False),
     Column("parent", LargeBinary),
-    Column("message", LargeBinary, nullable=False),
+    # Its hash, or the message itself where that is small.
+    Column("message", LargeBinary),
+    Column("content", LargeBinary),
     comment="The messages of a request as a chain, so that a turn adds only what is new in it.",
 )
 

@@ -12,11 +12,11 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    made = Server(tmp_path_factory.mktemp("postgresql") / "server")
+def server():
+    made = Server()
     made.start()
     yield made
-    made.stop()
+    made.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

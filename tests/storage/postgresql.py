@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import pwd
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,26 +21,45 @@ def binaries() -> Path:
     return max(Path(found.submodule_search_locations[0]).glob("pginstall*/bin"))
 
 
-class Server:
-    """One server in a folder, reached through a socket in it."""
+def _copied(programs: Path, folder: Path) -> Path:
+    """Copy them, and the libraries beside them: where root keeps its environment, others may not go."""
+    packages = programs.parents[2]
+    libraries = packages / f"{programs.parents[1].name}.libs"
+    for each in (programs.parent, libraries):
+        if each.exists():
+            shutil.copytree(each, folder / each.relative_to(packages), symlinks=True)
+    return folder / programs.relative_to(packages)
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._data = folder / "data"
+
+class Server:
+    """One server in a folder of its own, reached through a socket in it."""
+
+    def __init__(self) -> None:
+        # Not one of pytest's, which are for the user alone; and the path of a socket has to be short.
+        self._folder = Path(tempfile.mkdtemp(prefix="gateway-postgresql-"))
+        self._data = self._folder / "data"
+        self._binaries = binaries()
         self._user = USER if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
-        folder.mkdir()
         if self._user:
-            os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
-            for parent in folder.parents:  # it must be able to come here
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
+            os.chown(self._folder, pwd.getpwnam(self._user).pw_uid, -1)
+            self._binaries = _copied(self._binaries, self._folder)
         self._run("initdb", "-U", "gateway", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", self._data)
 
     def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [binaries() / "postgres", "-D", self._data, "-k", self._folder, "-h", "", "-c", "fsync=off"],
+                [
+                    self._binaries / "postgres",
+                    "-D",
+                    self._data,
+                    "-k",
+                    self._folder,
+                    "-h",
+                    "",
+                    "-c",
+                    "fsync=off",
+                ],
                 user=self._user,
                 cwd=self._folder,
                 env={"LC_ALL": "C.UTF-8"},
@@ -58,6 +79,10 @@ class Server:
             self._process.wait(30)
             self._process = None
 
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
     def url(self, database: str) -> str:
         return f"postgresql+asyncpg://gateway@/{database}?host={self._folder}"
 
@@ -67,12 +92,13 @@ class Server:
     def _answers(self) -> bool:
         try:
             self.sql("SELECT 1")
-        except subprocess.CalledProcessError:
+        except AssertionError:
             return False
         return True
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        subprocess.run(
-            [binaries() / program, *arguments],
-            user=self._user, cwd=self._folder, env={"LC_ALL": "C.UTF-8"}, capture_output=True, check=True,
+        done = subprocess.run(
+            [self._binaries / program, *arguments],
+            user=self._user, cwd=self._folder, env={"LC_ALL": "C.UTF-8"}, capture_output=True, check=False,
         )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()

@@ -11,7 +11,7 @@ from tests.storage.made import START, body, count, record, store
 
 def turn(n: int) -> list[bytes]:
     """The whole history at turn n: a question and an answer more than at the turn before."""
-    return [b'{"role":"user","content":"%s"}' % (b"%d " % each * 200) for each in range(2 * n + 1)]
+    return [b'{"role":"user","content":"%s"}' % (b"%d " % each * 600) for each in range(2 * n + 1)]
 
 
 async def converse(database, turns: range):
@@ -33,8 +33,8 @@ async def test_a_conversation_grows_linearly(database):
     # Twice as long, twice as large; resent in full it would be four times.
     for before, after in zip(hundred, two_hundred, strict=True):
         assert after == pytest.approx(2 * before, rel=0.15)
-    # 399 messages, as many links, 200 answers, prefix and suffix.
-    assert two_hundred[1:] == (399 + 200 + 2, 399)
+    # 399 messages and as many links, prefix and suffix.
+    assert two_hundred[1:] == (399 + 2, 399)
     async with database.read() as connection:
         last = (await connection.execute(select(func.max(contents.c.id)))).scalar_one()
         assert await listing.body(connection, last, "request") == bytes(body(*turn(199)))
@@ -57,14 +57,15 @@ async def test_the_file_grows_linearly(database, url, tmp_path):
 
 
 async def test_what_several_say_is_stored_once(database):
-    same = body(b'{"role":"user","content":"hello"}')
-    other = Body(b"another prefix", same.messages, same.suffix)
+    long, short = b"x" * 2000, b"y"
+    same = body(long, short)
+    other = Body(b"another prefix", same.messages[::-1], same.suffix)
     made = [record(request=same), record(request=same), record(request=other, response=Body(b"hi"))]
     for each in made:
         await store(database, each)
-    # prefix, message, suffix; another prefix; the answer
-    assert await count(database, messages) == 5
-    assert await count(database, histories) == 1
+    # Prefix, the long message, suffix, another prefix; what is short is in its link.
+    assert await count(database, messages) == 4
+    assert await count(database, histories) == 4
     async with database.read() as connection:
         for each in made:
             assert await listing.body(connection, each.id, "request") == bytes(each.request)

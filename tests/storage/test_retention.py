@@ -9,6 +9,7 @@ from gateway.storage.tables import contents, histories, messages
 from tests.storage.made import START, body, count, record, store
 
 DAY = 86400
+LONG = b"," + b"long " * 400
 
 
 async def fill(database, monkeypatch, *, days=10, each=3):
@@ -21,7 +22,7 @@ async def fill(database, monkeypatch, *, days=10, each=3):
             record(
                 now + n,
                 text=f"words of day{day} number {n}",
-                request=body(b"system", b"question %d %d" % (day, n)),
+                request=body(b"system", b"question %d %d" % (day, n), LONG[1:] + b"%d %d" % (day, n)),
                 response=Body(b"answer %d %d" % (day, n)),
                 cost=1,
             )
@@ -49,12 +50,12 @@ async def test_what_was_said_goes_and_what_was_counted_stays(database, monkeypat
         assert sum(each["requests"] for each in await statistics.sums(connection, "time")) == len(made)
         assert (await listing.page(connection, Filter(q="day3"), 10))[0] == []
         assert len((await listing.page(connection, Filter(q="day4"), 10))[0]) == 3
-        stored = await connection.execute(select(messages.c.content))
-        kept = {bytes(content) for content in stored.scalars()}
-    assert not {b"answer 0 0", b",question 3 2"} & kept
-    assert {b"system", b"answer 4 0"} <= kept
+        stored = await connection.execute(select(messages.c.content).union_all(select(histories.c.content)))
+        kept = {bytes(content) for content in stored.scalars() if content is not None}
+    assert not {LONG + b"3 0", b",question 3 2"} & kept
+    assert {b"system", LONG + b"4 0", b",question 4 2"} <= kept
     # The shared beginning and what the newer ones add to it.
-    assert await count(database, histories) == 1 + len(new)
+    assert await count(database, histories) == 1 + 2 * len(new)
 
 
 async def test_in_slices(database, monkeypatch):
@@ -62,7 +63,7 @@ async def test_in_slices(database, monkeypatch):
     monkeypatch.setattr(retention, "_SLICE", 4)
     assert await retention.purge(database, START + 9 * DAY) == len(made) - 3
     assert await count(database, contents) == 3
-    assert await count(database, histories) == 1 + 3
+    assert await count(database, histories) == 1 + 6
     assert await retention.purge(database, START + 99 * DAY) == 3
     assert await count(database, contents) == 0
     assert await count(database, messages) == 0

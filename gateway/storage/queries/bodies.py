@@ -1,4 +1,4 @@
-"""Bodies are content-addressed: each message is stored once, under the keyed hash of its bytes.
+"""Requests are content-addressed: each message is stored once, under the keyed hash of its bytes.
 
 An agent resends its conversation at every turn. So a request's history is a chain: the id of a link is the hash
 of the link before it and of its message, and a turn adds only the links that are new. When a message or link is
@@ -8,7 +8,7 @@ used, that time is written down, at most once an hour; retention deletes by it (
 import time
 from collections.abc import Iterable
 
-from sqlalchemy import LargeBinary, bindparam, literal, select
+from sqlalchemy import LargeBinary, bindparam, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.record import Body
@@ -16,6 +16,8 @@ from gateway.storage.known import HASH, Known
 from gateway.storage.statement import Statement, insert
 from gateway.storage.tables import contents, histories, interactions, messages
 
+_SMALL = 1024
+"""Bytes of a message that is part of its link: a row of its own, at a random place, would cost more than it saves."""
 TOUCH = 3600
 """Seconds for which the use of something stored may go unsaid."""
 
@@ -31,7 +33,7 @@ _add_message = Statement(
 _add_history = Statement(
     lambda dialect: (
         (made := insert(dialect, histories))
-        .values({name: bindparam(name) for name in ("id", "used_at", "parent", "message")})
+        .values({name: bindparam(name) for name in ("id", "used_at", "parent", "message", "content")})
         .on_conflict_do_update(index_elements=["id"], set_={"used_at": made.excluded.used_at})
     )
 )
@@ -44,7 +46,7 @@ class Bodies:
         self._known = known
         self._now = int(time.time())
         self._messages: dict[bytes, bytes] = {}
-        self._histories: dict[bytes, tuple[bytes, bytes]] = {}
+        self._histories: dict[bytes, tuple[bytes, bytes | None, bytes | None]] = {}
 
     def add(self, body: Body | None) -> bytes | None:
         """Return what stands for a body."""
@@ -64,8 +66,7 @@ class Bodies:
             connection, [(found, now, content) for found, content in sorted(self._messages.items())]
         )
         await _add_history(
-            connection,
-            [(found, now, parent, message) for found, (parent, message) in sorted(self._histories.items())],
+            connection, [(found, now, *link) for found, link in sorted(self._histories.items())]
         )
 
     def _message(self, content: bytes) -> bytes:
@@ -78,7 +79,10 @@ class Bodies:
         # A known link means a known message: both were written, or touched, together.
         found = self._known.hash(parent + message)
         if not self._is_known(found):
-            self._histories[found] = parent, self._message(message)
+            small = len(message) <= _SMALL
+            self._histories[found] = (
+                (parent, None, message) if small else (parent, self._message(message), None)
+            )
         return found
 
     def _is_known(self, found: bytes) -> bool:
@@ -96,9 +100,9 @@ async def read(connection: AsyncConnection, id_: str, which: str) -> bytes | Non
         .join_from(interactions, contents, contents.c.number == interactions.c.content)
         .where(interactions.c.id == id_)
     )
-    body = (await connection.execute(query)).scalar()
-    if body is None:
-        return None
+    body: bytes | None = (await connection.execute(query)).scalar()
+    if body is None or which == "response":
+        return body
     prefix, history, suffix = body[:HASH], body[HASH : 2 * HASH], body[2 * HASH :]
     pieces = await _contents(connection, [prefix, suffix])
     return b"".join((pieces.get(prefix, b""), *await _history(connection, history), pieces.get(suffix, b"")))
@@ -114,19 +118,16 @@ async def _contents(connection: AsyncConnection, hashes: Iterable[bytes]) -> dic
 async def _history(connection: AsyncConnection, last: bytes) -> list[bytes]:
     if last == _NOTHING:
         return []
+    columns = histories.c.parent, histories.c.message, histories.c.content
     chain = (
-        select(literal(0).label("depth"), histories.c.parent, histories.c.message)
+        select(literal(0).label("depth"), *columns)
         .where(histories.c.id == bindparam("last", last, LargeBinary))
         .cte("chain", recursive=True)
     )
-    chain = chain.union_all(
-        select(chain.c.depth + 1, histories.c.parent, histories.c.message).where(
-            histories.c.id == chain.c.parent
-        )
-    )
+    chain = chain.union_all(select(chain.c.depth + 1, *columns).where(histories.c.id == chain.c.parent))
     found = await connection.execute(
-        select(messages.c.content)
-        .join_from(chain, messages, messages.c.hash == chain.c.message)
+        select(func.coalesce(chain.c.content, messages.c.content))
+        .join_from(chain, messages, messages.c.hash == chain.c.message, isouter=True)
         .order_by(chain.c.depth.desc())
     )
-    return [bytes(content) for content in found.scalars()]
+    return [bytes(content or b"") for content in found.scalars()]

@@ -7,7 +7,7 @@ from gateway.storage.mending import mended
 from gateway.storage.tables import FACETS, facet_tools, facets
 
 _FIRST = ""
-_LAST = "~"
+LAST = "~"
 """Before and after every id."""
 
 
@@ -61,8 +61,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     def span(self, after: str | None = None) -> tuple[str, str]:
         """Return the ids between which all matches are, the first included."""
         first = _FIRST if self.from_ is None else first_id(self.from_)
-        last = _LAST if self.to is None else first_id(self.to)
-        return first, min(last, after or _LAST)
+        last = LAST if self.to is None else first_id(self.to)
+        return first, min(last, after or LAST)
 
 
 def first_id(time: float) -> str:

@@ -115,7 +115,15 @@ async def _write_contents(
     last = await increase(connection, "contents", len(said))
     bodies = Bodies(known(connection))
     rows = [
-        (number, r.id, facet, bodies.add(r.request), bodies.add(r.forwarded), bodies.add(r.response), r.text)
+        (
+            number,
+            r.id,
+            facet,
+            bodies.add(r.request),
+            bodies.add(r.forwarded),
+            None if r.response is None else bytes(r.response),
+            r.text,
+        )
         for number, (r, facet) in enumerate(said, last - len(said) + 1)
     ]
     await bodies.write(connection)

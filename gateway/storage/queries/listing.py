@@ -5,16 +5,22 @@ and merged. The newest ``n`` of all lie in the ``n`` facets that were used last,
 ``n`` times ``n`` index entries, however many interactions and facets there are, and whether or not any match.
 """
 
+import heapq
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select, union_all
+from sqlalchemy import ColumnElement, and_, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.storage.queries import search
 from gateway.storage.queries.bodies import read as body
-from gateway.storage.queries.filter import Filter, InvalidFilter
+from gateway.storage.queries.filter import LAST, Filter, InvalidFilter
 from gateway.storage.queries.reading import one, records
 from gateway.storage.tables import facets, interactions
+
+_NEAR = 2000
+_SEPARATOR = ","
 
 __all__ = ["Filter", "InvalidFilter", "body", "one", "page"]
 
@@ -27,39 +33,64 @@ async def page(
     if wanted.q is not None:
         return await search.page(connection, wanted, limit, after)
     first, last = wanted.span(after)
+    found = await _newest(connection, wanted, first, last, limit + 1)
+    return await records(connection, found[:limit]), found[limit - 1] if len(found) > limit else None
+
+
+async def _newest(
+    connection: AsyncConnection, wanted: Filter, first: str, last: str, limit: int
+) -> Sequence[str]:
+    """Return the ids that belong on a page, the newest first."""
     facet = wanted.facet()
     of_span = and_(interactions.c.id >= first, interactions.c.id < last)
+    ids = select(interactions.c.id).where(of_span).order_by(interactions.c.id.desc()).limit(limit)
     if wanted.session is not None:
-        ids = select(interactions.c.id).where(interactions.c.session == wanted.session, of_span)
+        ids = ids.where(interactions.c.session == wanted.session)
         if facet is not None:
             ids = ids.where(interactions.c.facet.in_(select(facets.c.id).where(facet)))
-    elif facet is None:
-        ids = select(interactions.c.id).where(of_span)
-    else:
-        ids = _by_facet(facet, first, last, limit + 1)
-    ids = ids.order_by(interactions.c.id.desc()).limit(limit + 1)
-    found = list((await connection.execute(ids)).scalars())
-    rows = await records(connection, found[:limit])
-    return rows, found[limit - 1] if len(found) > limit else None
+    elif facet is not None:
+        if last != LAST:
+            found = await _next_to(connection, facet, of_span, limit)
+            if len(found) == limit:
+                return found
+        return await _of_facets(connection, facet, first, last, limit)
+    return (await connection.execute(ids)).scalars().all()
 
 
-def _by_facet(facet: ColumnElement[bool], first: str, last: str, limit: int) -> Select[tuple[str]]:
-    """Select the newest interactions of each facet that can be on the page."""
+async def _next_to(
+    connection: AsyncConnection, facet: ColumnElement[bool], of_span: ColumnElement[bool], limit: int
+) -> Sequence[str]:
+    """Look among the next interactions: where many match, that is enough, and there may be many facets."""
+    near = (
+        select(interactions.c.id, interactions.c.facet)
+        .where(of_span)
+        .order_by(interactions.c.id.desc())
+        .limit(_NEAR)
+        .subquery()
+    )
+    matching = select(near.c.id).where(near.c.facet.in_(select(facets.c.id).where(facet)))
+    return (await connection.execute(matching.order_by(near.c.id.desc()).limit(limit))).scalars().all()
+
+
+async def _of_facets(
+    connection: AsyncConnection, facet: ColumnElement[bool], first: str, last: str, limit: int
+) -> Sequence[str]:
+    """Merge the newest interactions of each facet that can be on the page."""
     newest = select(facets.c.id).where(facet, facets.c.last_id >= first)
     # Those that reach beyond the page may hold anything below it; of the others only the newest can matter.
     open_ = newest.where(facets.c.last_id >= last, facets.c.first_id < last)
     closed = newest.where(facets.c.last_id < last).order_by(facets.c.last_id.desc()).limit(limit)
-    chosen = union_all(open_, select(closed.subquery())).cte("chosen")
-    own = interactions.alias("own")
+    chosen = union_all(open_, select(closed.subquery())).subquery()
     of_facet = (
-        select(own.c.id)
-        .where(own.c.facet == chosen.c.id, own.c.id >= first, own.c.id < last)
-        .order_by(own.c.id.desc())
+        select(interactions.c.id)
+        .where(interactions.c.facet == chosen.c.id, interactions.c.id >= first, interactions.c.id < last)
+        .order_by(interactions.c.id.desc())
         .limit(limit)
         .correlate(chosen)
+        .subquery()
     )
-    return (
-        select(interactions.c.id)
-        .join_from(chosen, interactions, interactions.c.facet == chosen.c.id)
-        .where(interactions.c.id.in_(of_facet))
-    )
+    # As one value, so that no planner can begin with the interactions.
+    joined = select(func.aggregate_strings(of_facet.c.id, _SEPARATOR)).correlate(chosen).scalar_subquery()
+    rows = (await connection.execute(select(joined).select_from(chosen))).scalars()
+    ids = itertools.chain.from_iterable(ids.split(_SEPARATOR) for ids in rows if ids)
+    return heapq.nlargest(limit, ids)

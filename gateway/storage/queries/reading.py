@@ -1,5 +1,6 @@
 """Rows as the API shows them. What can't be read is missing: one odd row never breaks a list."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ _all = select(interactions, *(facets.c[name] for name in (*FACETS, "tools"))).jo
 )
 
 
-async def records(connection: AsyncConnection, ids: list[str]) -> list[dict[str, Any]]:
+async def records(connection: AsyncConnection, ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return interactions by their ids, in the order of those."""
     found = await connection.execute(_all.where(interactions.c.id.in_(ids)))
     by_id = {row.id: _record(row) for row in found}

@@ -49,6 +49,9 @@ async def page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return what ``listing.page`` does, for a filter that has a term."""
     hits = _hits(connection.dialect.name, wanted.q or "")
+    facet = wanted.facet()
+    if facet is not None and not (await connection.execute(select(facets.c.id).where(facet).limit(1))).all():
+        return [], None
     if after is not None:
         hits = hits.where(_order(connection) < _number(after))
     for most in _LOOKED_AT:

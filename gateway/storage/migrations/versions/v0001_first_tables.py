@@ -114,7 +114,8 @@ def upgrade() -> None:
         sa.Column("id", sa.LargeBinary(), nullable=False),
         sa.Column("used_at", sa.BigInteger(), nullable=False),
         sa.Column("parent", sa.LargeBinary(), nullable=True),
-        sa.Column("message", sa.LargeBinary(), nullable=False),
+        sa.Column("message", sa.LargeBinary(), nullable=True),
+        sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_histories"),
         comment="The messages of a request as a chain, so that a turn adds only what is new in it.",
     )

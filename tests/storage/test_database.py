@@ -1,0 +1,196 @@
+"""Opening a database: made if there is none, migrated once, never replaced."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from gateway.settings import SettingsError
+from gateway.storage import migrate as migrating
+from gateway.storage.database import Database, DatabaseUnusable
+from gateway.storage.queries import listing
+from gateway.storage.queries.listing import Filter
+from gateway.storage.tables import interactions as rows
+from gateway.storage.tables import metadata
+from tests.storage.conftest import KEY
+from tests.storage.made import count, record, store
+
+ROOT = Path(__file__).parents[2]
+
+
+async def run(script: str) -> None:
+    """Run a script in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 90)
+    assert process.returncode == 0, said.decode()
+
+
+def path(url: str) -> Path:
+    if "sqlite" not in url:
+        pytest.skip("there is no file")
+    return Path(url.partition("///")[2])
+
+
+async def test_migrations_make_the_tables_that_are_declared(database):
+    def differences(connection):
+        ours = {
+            *metadata.tables,
+            *(index.name for table in metadata.tables.values() for index in table.indexes),
+        }
+        options = {"include_name": lambda name, kind, _: kind not in {"table", "index"} or name in ours}
+        return [
+            each
+            for each in compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+            if "words" not in str(each)  # of PostgreSQL's text search, which has no like elsewhere
+        ]
+
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+def test_the_newest_step_is_the_head():
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrating.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrating.HEAD]
+
+
+async def test_a_second_start_finds_the_data_and_needs_no_alembic(database, url):
+    written = record()
+    await store(database, written)
+    script = f"""
+import asyncio, sys
+from gateway.storage.database import Database
+from gateway.storage.queries import listing
+async def main():
+    database = Database({url!r}, {KEY!r})
+    await database.open()
+    async with database.read() as connection:
+        assert await listing.one(connection, {written.id!r})
+    await database.close()
+asyncio.run(main())
+assert "alembic" not in sys.modules
+"""
+    await run(script)
+
+
+async def test_processes_that_start_at_once_do_not_collide(url):
+    script = f"""
+import asyncio
+from gateway.storage.database import Database
+from gateway.storage.queries import interactions
+from tests.storage.made import record
+async def main():
+    database = Database({url!r}, {KEY!r})
+    await database.open()
+    async with database.write() as connection:
+        await interactions.write(connection, (), [record()])
+    await database.close()
+asyncio.run(main())
+"""
+    await asyncio.gather(*(run(script) for _ in range(4)))
+    database = Database(url, KEY)
+    await database.open()
+    assert await count(database, rows) == 4
+    await database.close()
+
+
+async def test_a_newer_database_is_left_alone(database, url):
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseUnusable, match="newer"):
+        await Database(url, KEY).open()
+
+
+async def test_readers_can_not_write(database):
+    with pytest.raises(DBAPIError):
+        async with database.read() as connection:
+            await connection.execute(rows.delete())
+
+
+async def test_a_file_is_its_owners_alone(database, url):
+    assert stat.S_IMODE(path(url).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all, whatever its name says" * 100, None])
+async def test_a_file_that_can_not_be_read_stays_as_it_is(tmp_path, content):
+    file = tmp_path / "gateway.db"
+    if content is None:
+        with sqlite3.connect(file) as connection:
+            connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.close()
+        content = file.read_bytes()[:3000] + os.urandom(1000)
+    file.write_bytes(content)
+    with pytest.raises(DatabaseUnusable, match=r"gateway\.db"):
+        await Database(f"sqlite+aiosqlite:///{file}", KEY).open()
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite+aiosqlite://",
+        "sqlite+aiosqlite:///:memory:",
+        "nonsense",
+        "postgresql+asyncpg://nobody@/x?host=/nowhere",
+        "mysql+aiomysql://x/y",
+    ],
+)
+async def test_a_url_that_can_not_be_used_is_an_error_of_the_settings(url):
+    with pytest.raises(SettingsError) as raised:
+        await Database(url, KEY).open()
+    assert str(raised.value)
+
+
+async def test_a_password_is_not_shown():
+    with pytest.raises(DatabaseUnusable) as raised:
+        await Database("postgresql+asyncpg://me:s3cret@127.0.0.1:1/x", KEY).open()
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+async def test_a_file_that_goes_away_is_noticed(database, url, how):
+    """SQLite itself goes on to write to a file that nobody can find."""
+    file = path(url)
+    await store(database, record())
+    if how == "moved":
+        file.rename(file.with_suffix(".old"))
+    else:
+        for each in file.parent.glob("gateway.db*"):
+            each.unlink()
+    if how == "replaced":
+        other = Database(url, KEY)
+        await other.open()
+        await other.close()
+    written = record()
+    await store(database, written)
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT id FROM interactions").fetchall() == [(written.id,)]
+    connection.close()
+    async with database.read() as connection:
+        assert len((await listing.page(connection, Filter(), 10))[0]) == 1
+
+
+async def test_a_server_that_restarts_is_found_again(database, url, server):
+    if "postgresql" not in url:
+        pytest.skip("there is no server")
+    await store(database, record())
+    server.stop()
+    written = record()
+    with pytest.raises((DBAPIError, OSError)):
+        await store(database, written)
+    server.start()
+    await store(database, written, again=True)
+    assert await count(database, rows) == 2
