@@ -4,20 +4,25 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 
 import structlog
+from aioprometheus.collectors import Registry
 
 from gateway import providers as provider_modules
 from gateway import settings as configuration
+from gateway import vitals
 from gateway.console import Console
 from gateway.core.provider import Providers
+from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
 from gateway.logs import InteractionWriter
+from gateway.prices import Prices
 from gateway.proxy import Proxy
 from gateway.recorder import Recorder
 from gateway.routing import Router
@@ -26,8 +31,12 @@ from gateway.secrets import load as load_keyring
 from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
+from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
-from gateway.storage.snapshot import Refresh, Reread
+from gateway.stages.metrics import Metrics
+from gateway.storage.archive import Archive
+from gateway.storage.database import Database, DatabaseUnusable
+from gateway.storage.snapshot import DatabaseSource, Refresh, Reread
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -60,13 +69,27 @@ def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[
 
 
 def make_stages(
-    settings: Settings, snapshots: Snapshots, keyring: Keyring, features: Sequence[Stage]
+    settings: Settings,
+    snapshots: Snapshots,
+    keyring: Keyring,
+    features: Sequence[Stage],
+    archive: Archive,
+    registry: Registry,
 ) -> list[Stage]:
     """Return every stage in order; this list is the only place that says it."""
     return [
         Auth(snapshots, keyring.digest),
         *features,
-        InteractionLog(InteractionWriter(settings.log)),
+        Cost(Prices(lambda: snapshots.current.prices)),
+        InteractionLog(
+            InteractionWriter(settings.log),
+            archive.store,
+            archive.worker,
+            bodies=settings.record.bodies,
+            body_limit=settings.record.body_limit,
+            redactor=Redactor(settings.record.redact),
+        ),
+        Metrics(registry),
     ]
 
 
@@ -89,13 +112,21 @@ class Gateway:
         self.providers = providers
         self.secrets = secrets
         self.keyring = load_keyring(settings)
-        self._refresh = Refresh(settings, secrets, self.keyring, reread=reread)
-        pipeline = Pipeline(make_stages(settings, self._refresh.snapshots, self.keyring, features))
+        self._registry = Registry()
+        self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
+        source = DatabaseSource(self._archive.database)
+        self._refresh = Refresh(settings, secrets, self.keyring, source=source, reread=reread)
+        pipeline = Pipeline(
+            make_stages(
+                settings, self._refresh.snapshots, self.keyring, features, self._archive, self._registry
+            )
+        )
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
-        self._recorder = Recorder(pipeline.done)
+        self._recorder = Recorder(pipeline.done, pipeline.started)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive.counts)
         self._health = Health()
         self._proxy = Proxy(
             Parts(
@@ -105,6 +136,7 @@ class Gateway:
                 self._recorder,
                 self._watchdog,
                 asyncio.get_running_loop(),
+                kept=settings.record.body_limit if settings.record.bodies else 0,
             ),
             Router(providers),
             self._health,
@@ -117,6 +149,10 @@ class Gateway:
     async def start(self) -> None:
         """Listen on both ports; raise ``SettingsError`` for one that can't be had."""
         _raise_file_limit()
+        try:
+            await self._archive.open()
+        except DatabaseUnusable as error:
+            raise SettingsError(f"{self.settings.place('database_url')}{error}") from None
         await self._upstream.open()
         self._recorder.start()
         self._watchdog.start()
@@ -125,7 +161,9 @@ class Gateway:
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
-                make_server(Console(self._health).handle), settings.console_host, settings.console_port
+                make_server(Console(self._health, self._registry).handle),
+                settings.console_host,
+                settings.console_port,
             )
         except SettingsError:
             await self._close()
@@ -172,9 +210,23 @@ class Gateway:
             listener.close()
             await server.shutdown(1.0)
         self._refresh.stop()
-        await self._recorder.close()
+        try:
+            await self._recorder.close()
+        except TimeoutError:
+            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)
+        await self._archive.close()
         self._watchdog.stop()
         await self._upstream.close()
+
+
+def _archive(settings: Settings, keyring: Keyring, pressed: Callable[[], bool]) -> Archive:
+    folder = Path(settings.state_dir)
+    try:
+        return Archive(
+            Database(settings.database, keyring.bodies), folder, settings.record.retention, pressed
+        )
+    except DatabaseUnusable as error:
+        raise SettingsError(f"{settings.place('database_url')}{error}") from None
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:
