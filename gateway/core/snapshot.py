@@ -1,6 +1,6 @@
 """All that is declared or created, as one immutable value that the hot path reads and never queries.
 
-Declared rows win over rows of the database with the same natural key. A new snapshot replaces the old one in a
+Declared rows win over rows of the database with the same id or natural key. A new snapshot replaces the old one in a
 single assignment; whoever serves a request reads ``snapshots.current`` once and stays with it.
 """
 
@@ -74,8 +74,9 @@ def merged(created: Entities, declared: Entities) -> Entities:
     result = {}
     for kind in KINDS:
         own = declared.get(kind, ())
-        taken = {entity.natural_key for entity in own}
-        result[kind] = (*own, *(e for e in created.get(kind, ()) if e.natural_key not in taken))
+        taken = {name for entity in own for name in (entity.id, entity.natural_key)}
+        others = (e for e in created.get(kind, ()) if e.id not in taken and e.natural_key not in taken)
+        result[kind] = (*own, *others)
     return result
 
 

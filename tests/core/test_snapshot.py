@@ -18,6 +18,12 @@ def test_what_is_declared_wins_over_what_was_created():
     assert set(entities) == set(KINDS)
 
 
+def test_nothing_that_was_created_takes_the_id_of_what_is_declared():
+    declared = {"agents": [Agent(id="a", slug="x").as_declared()]}
+    for thief in (Agent(id="a", slug="b"), Agent(id="2", slug="a")):
+        assert build(merged({"agents": [thief]}, declared)).agents["a"].slug == "x"
+
+
 def test_agents_are_found_by_slug_and_by_id():
     snapshot = build({"agents": [Agent(id="1", slug="a")]})
     assert snapshot.agents["a"] is snapshot.agents["1"]
