@@ -11,8 +11,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
+import msgspec
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from gateway.core.record import Record, Started
 from gateway.storage.spill import Entry, Spill, SpillFull, of_worker, orphans
@@ -25,8 +26,10 @@ _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 _BATCH = 500
 _LAST_TRY = 2.0
 """Seconds that the database gets when the gateway stops."""
-_OUR_FAULT = (DataError, IntegrityError)
-"""What a record itself can cause: trying again won't help."""
+_OUR_FAULT = (DataError, IntegrityError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
+"""What a record itself can cause (``UnicodeError`` is a ``ValueError``): trying again as it is won't help."""
+_BAD_VALUE = ("22", "23")
+"""Classes of SQLSTATE that a value causes; not every driver has exceptions of their own for them."""
 
 _log = structlog.get_logger()
 
@@ -85,9 +88,9 @@ class Journal:
                 await self._ingest(spill, 0)
                 await self._close_lost(spill.worker)
                 spill.clear()
-            except (SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # as below
                 _log.error(
-                    "a spill file could not be taken in; it stays for the next start", error=str(error)
+                    "a spill file could not be taken in; it stays for the next start", error=_reason(error)
                 )
             finally:
                 spill.close()
@@ -124,7 +127,7 @@ class Journal:
                 async with asyncio.timeout(_LAST_TRY):
                     await self._ingest(self._spill, 0)
                 self._spill.clear()
-            except (SQLAlchemyError, OSError, TimeoutError):
+            except Exception:  # noqa: BLE001  # as below
                 _log.warning("records wait in the spill file for the next start", file=str(self._spill.path))
         self._spill.close()
         self._spill = None
@@ -142,12 +145,10 @@ class Journal:
     async def _try_commit(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> bool:
         try:
             await self._commit(starts, records, again=again)
-        except _OUR_FAULT:
-            if not await self._one_by_one(starts, records):
+        except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
+            if not (_is_our_fault(error) and await self._one_by_one(starts, records)):
+                _log.warning("the database does not take records", error=_reason(error))
                 return False
-        except (SQLAlchemyError, OSError) as error:
-            _log.warning("the database does not take records", error=_reason(error), failing=self.failing)
-            return False
         self.committed += len(records)
         return True
 
@@ -157,11 +158,11 @@ class Journal:
         for entry in entries:
             try:
                 await self._commit(*_sorted([entry]), again=True)
-            except _OUR_FAULT as error:
+            except Exception as error:  # noqa: BLE001  # as above
+                if not _is_our_fault(error):
+                    return False  # all of them again: those that are there will be skipped
                 self.rejected += 1
                 _log.error("the database can't hold a record", id=entry.id, error=_reason(error))
-            except (SQLAlchemyError, OSError):
-                return False  # all of them again: those that are there will be skipped
         return True
 
     async def _try_spill(self, entries: Sequence[Entry]) -> bool:
@@ -193,7 +194,7 @@ class Journal:
                     self._healing = None
                     _log.info("the database takes records again", ingested=self.ingested)
                     return
-            except (SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # as above
                 _log.debug("the database still takes no records", error=_reason(error))
 
     async def _ingest(self, spill: Spill, position: int) -> int:
@@ -205,9 +206,9 @@ class Journal:
             starts, records = _sorted(entries)
             try:
                 await self._commit(starts, records, again=True)
-            except _OUR_FAULT:
-                if not await self._one_by_one(starts, records):
-                    raise OSError("the database failed while records were tried one by one") from None
+            except Exception as error:
+                if not (_is_our_fault(error) and await self._one_by_one(starts, records)):
+                    raise
             self.ingested += len(records)
             position = after
         if position < spill.size:
@@ -223,6 +224,13 @@ def _sorted(entries: Sequence[Entry]) -> tuple[list[Started], list[Record]]:
     return starts, [entry for entry in entries if isinstance(entry, Record)]
 
 
+def _is_our_fault(error: Exception) -> bool:
+    """Whether a record is to blame rather than the database."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, _OUR_FAULT) or state.startswith(_BAD_VALUE)
+
+
 def _reason(error: Exception) -> str:
-    cause = error.orig if isinstance(error, InterfaceError | OperationalError) else error
-    return str(cause)
+    """Return what went wrong without the statement and its values, which hold what was said."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {cause}"

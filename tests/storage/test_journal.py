@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from gateway.storage import journal as journal_module
 from gateway.storage.journal import Journal
@@ -21,6 +21,7 @@ class Store:
         self.down = False
         self.fail_after = 0
         self.poison = set()
+        self.poisoned = IntegrityError("insert", None, Exception("no"))
         self.calls = 0
 
     async def commit(self, starts, records, *, again):
@@ -28,7 +29,7 @@ class Store:
         if self.down:
             raise OperationalError("insert", None, Exception("database is locked"))
         if self.poison & {r.id for r in records}:
-            raise IntegrityError("insert", None, Exception("no"))
+            raise self.poisoned
         for r in records:
             if r.id in self.rows:
                 assert again, f"{r.id} was written twice"
@@ -113,7 +114,22 @@ async def test_under_pressure_there_is_no_patience(store, tmp_path, monkeypatch)
     await journal.close()
 
 
-async def test_one_record_that_can_not_be_held_costs_the_others_nothing(store, journal):
+class BadValue(Exception):
+    sqlstate = "22021"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IntegrityError("insert", None, Exception("no")),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+        OverflowError("Python int too large to convert to SQLite INTEGER"),
+        DBAPIError("insert", None, BadValue()),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_one_record_that_can_not_be_held_costs_the_others_nothing(store, journal, error):
+    store.poisoned = error
     store.poison = {"b"}
     await journal.write([], [record("a"), record("b"), record("c")])
     assert (set(store.rows), journal.rejected, journal.failing) == ({"a", "c"}, 1, False)
