@@ -14,7 +14,7 @@ import uvloop
 
 from gateway import app, banner, secrets, settings
 from gateway.core.credentials import VIRTUAL_KEY
-from gateway.core.provider import Overrides
+from gateway.core.provider import Overrides, Providers
 from gateway.core.stage import Stage
 from gateway.logs import configure
 from gateway.settings import Drain, Settings, SettingsError
@@ -107,9 +107,9 @@ async def _serving(arguments: argparse.Namespace, stages: Sequence[Stage]) -> No
     providers, own_keys = app.load_providers(loaded, os.environ)
     app.warn(loaded, providers)
 
-    def reread() -> tuple[Settings, Mapping[str, str]]:
+    def reread() -> tuple[Settings, Providers, Mapping[str, str]]:
         changed = _load(arguments)
-        return changed, app.load_providers(changed, os.environ)[1]
+        return changed, *app.load_providers(changed, os.environ)
 
     gateway = app.Gateway(loaded, providers, own_keys, stages, reread)
     stop, hurry = _signals()

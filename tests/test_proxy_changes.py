@@ -132,3 +132,24 @@ async def test_an_answer_that_is_running_ends_as_it_began(file):
         changed, (got, ended) = await asyncio.gather(edit(), ask())
         assert changed < ended
         assert got.raw.endswith(body * 2)
+
+
+async def test_a_provider_can_be_added_and_moved(file):
+    key_file = file.with_name("key")
+    async with running(file) as gate:
+        sent = request("/v1/local/chat/completions", BODY, [f"Authorization: Bearer {KEY}"])
+        assert (await gate.refused(sent)).raw.startswith(b"HTTP/1.1 404 ")
+        for place in ("one", "two"):
+            base_url = f"http://127.0.0.1:{gate.upstream.port}/{place}"
+            row = (
+                f'[providers.local]\nlike = "openai"\nbase_url = "{base_url}"\napi_key = "file:{key_file}"\n'
+            )
+            key_file.write_text(f"key-{place}")
+            seen = len(gate.gateway.output.records)
+            file.write_text(DECLARED + row)
+            assert await asyncio.to_thread(
+                gate.gateway.output.wait, lambda r: r.get("event") == "configuration changed", 10.0, seen
+            )
+            _, received = await gate.ask(sent, http(b"{}"))
+            assert received.line.split(" ")[1] == f"/{place}/chat/completions"
+            assert ("authorization", f"Bearer key-{place}") in received.headers

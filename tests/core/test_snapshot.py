@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.core.entities import KINDS, Agent, ConsoleToken, Limit, Price, VirtualKey
-from gateway.core.snapshot import Snapshot, Snapshots, build, merged
+from gateway.core.snapshot import Snapshots, build, merged
 
 HASH = "0f" * 32
 
@@ -60,5 +60,5 @@ def test_it_is_immutable_and_tells_no_secret():
 
 
 def test_the_holder_begins_with_an_empty_one():
-    assert Snapshots().current == Snapshot()
+    assert (Snapshots().current.version, Snapshots().current.agents) == (0, {})
     assert Snapshots(build({}, version=1)).current.version == 1
