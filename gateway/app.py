@@ -25,7 +25,6 @@ from gateway.logs import InteractionWriter
 from gateway.prices import Prices
 from gateway.proxy import Proxy
 from gateway.recorder import Recorder
-from gateway.routing import Router
 from gateway.secrets import Keyring
 from gateway.secrets import load as load_keyring
 from gateway.server import Server, make_server
@@ -106,7 +105,7 @@ class Gateway:
     ) -> None:
         """``features``: stages of an embedder, between ours that admit and ours that record.
 
-        ``reread``: reads settings and secrets anew when their file has changed; without it they stay.
+        ``reread``: reads all three anew when their file has changed; without it they stay.
         """
         self.settings = settings
         self.providers = providers
@@ -115,7 +114,7 @@ class Gateway:
         self._registry = Registry()
         self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
         source = DatabaseSource(self._archive.database)
-        self._refresh = Refresh(settings, secrets, self.keyring, source=source, reread=reread)
+        self._refresh = Refresh(settings, providers, secrets, self.keyring, source=source, reread=reread)
         pipeline = Pipeline(
             make_stages(
                 settings, self._refresh.snapshots, self.keyring, features, self._archive, self._registry
@@ -138,7 +137,7 @@ class Gateway:
                 asyncio.get_running_loop(),
                 kept=settings.record.body_limit if settings.record.bodies else 0,
             ),
-            Router(providers),
+            self._refresh.snapshots,
             self._health,
         )
         self._servers: list[tuple[Server, asyncio.Server]] = []

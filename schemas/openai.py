@@ -117,6 +117,8 @@ class ChatBody(msgspec.Struct, gc=False):
     """A request for a chat completion, or for a legacy completion."""
 
     model: Any = None
+    models: msgspec.Raw = ABSENT
+    """OpenRouter: those to turn to."""
     messages: msgspec.Raw = ABSENT
     prompt: msgspec.Raw = ABSENT
     """Legacy completions."""

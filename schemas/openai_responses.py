@@ -19,6 +19,8 @@ class Request(Wire, gc=False):
     """A request body, without what only some features need."""
 
     model: Any = ""
+    models: msgspec.Raw = _ABSENT
+    """OpenRouter: those to turn to."""
     stream: bool | None = None
     input: msgspec.Raw = _ABSENT
     tools: msgspec.Raw = _ABSENT

@@ -2,13 +2,20 @@
 
 import asyncio
 import time
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from gateway.core.entities import ProviderSecret, VirtualKey
 from gateway.secrets import Keyring, new_virtual_key
+from gateway.storage.database import Database
+from gateway.storage.queries import entities
+from gateway.storage.snapshot import SECRET_FIELD
 from tests.clients.scripted import http, request, scripted
 from tests.harness.client import exchange
-from tests.harness.upstream import send, sleep
+from tests.harness.dialects import DIALECTS
+from tests.harness.upstream import compile_script, send, sleep
 
 MASTER = "m" * 40
 KEY = new_virtual_key()
@@ -26,6 +33,10 @@ def file(tmp_path):
 
 def running(file):
     return scripted({"GATEWAY_CONFIG": str(file), "GATEWAY_SECRET_KEY": MASTER, "OPENAI_API_KEY": "stored"})
+
+
+def everything_in(folder):
+    return b"".join(file.read_bytes() for file in Path(folder).iterdir() if file.is_file())
 
 
 async def said(gate, wanted):
@@ -46,6 +57,47 @@ async def test_a_revocation_in_the_file_is_effective_within_five_seconds(file):
             await asyncio.sleep(0.1)
         got = await gate.refused(sent)
         assert b"was revoked" in got.raw
+
+
+async def test_what_another_process_writes_to_the_database_is_effective_within_five_seconds(tmp_path):
+    ring, key = Keyring(MASTER), new_virtual_key()
+    row = VirtualKey(id="k1", name="ci", hash=ring.hash(key))
+    stored = ProviderSecret(
+        id="s1", provider="groq", ciphertext=ring.seal("sk-sealed-canary", "s1", SECRET_FIELD)
+    )
+    async with scripted({"GATEWAY_AUTH": "required", "GATEWAY_SECRET_KEY": MASTER}) as gate:
+        sent = request("/v1/groq/chat/completions", BODY, [f"x-api-key: {key}"])
+
+        async def answered(status):
+            start = time.monotonic()
+            while True:
+                gate.upstream.queue.clear()
+                gate.upstream.queue.append(compile_script([send(http(b"{}"))], DIALECTS["chat"]))
+                got = await exchange(gate.gateway.port, sent)
+                if got.raw.startswith(f"HTTP/1.1 {status} ".encode()):
+                    return
+                assert time.monotonic() - start < 5, got.raw
+                await asyncio.sleep(0.1)
+
+        database = Database(f"sqlite+aiosqlite:///{gate.gateway.state.name}/gateway.db", ring.bodies)
+        try:
+            await answered(401)
+            async with database.write() as connection:
+                await entities.create(connection, "virtual_keys", row, "test")
+            await answered(403)  # there is no key of the provider's to lend
+            async with database.write() as connection:
+                await entities.create(connection, "provider_secrets", stored, "test")
+            await answered(200)
+            assert ("authorization", "Bearer sk-sealed-canary") in gate.upstream.requests[-1].headers
+            async with database.write() as connection:
+                revoked = msgspec.structs.replace(row, revoked=True)
+                await entities.update(connection, "virtual_keys", revoked, "test")
+            await answered(401)
+        finally:
+            await database.close()
+        kept = everything_in(gate.gateway.state.name)
+        for canary in (b"sk-sealed-canary", key.encode(), MASTER.encode()):
+            assert canary not in kept
 
 
 async def test_an_invalid_edit_is_told_of_and_the_old_one_holds(file):
@@ -80,3 +132,24 @@ async def test_an_answer_that_is_running_ends_as_it_began(file):
         changed, (got, ended) = await asyncio.gather(edit(), ask())
         assert changed < ended
         assert got.raw.endswith(body * 2)
+
+
+async def test_a_provider_can_be_added_and_moved(file):
+    key_file = file.with_name("key")
+    async with running(file) as gate:
+        sent = request("/v1/local/chat/completions", BODY, [f"Authorization: Bearer {KEY}"])
+        assert (await gate.refused(sent)).raw.startswith(b"HTTP/1.1 404 ")
+        for place in ("one", "two"):
+            base_url = f"http://127.0.0.1:{gate.upstream.port}/{place}"
+            row = (
+                f'[providers.local]\nlike = "openai"\nbase_url = "{base_url}"\napi_key = "file:{key_file}"\n'
+            )
+            key_file.write_text(f"key-{place}")
+            seen = len(gate.gateway.output.records)
+            file.write_text(DECLARED + row)
+            assert await asyncio.to_thread(
+                gate.gateway.output.wait, lambda r: r.get("event") == "configuration changed", 10.0, seen
+            )
+            _, received = await gate.ask(sent, http(b"{}"))
+            assert received.line.split(" ")[1] == f"/{place}/chat/completions"
+            assert ("authorization", f"Bearer key-{place}") in received.headers

@@ -33,19 +33,21 @@ def test_what_can_change_does_and_the_rest_needs_a_restart():
     assert restart == ["port", "timeouts"]
 
 
-@pytest.mark.parametrize(
-    "providers",
-    [
-        {},
-        {"a": ProviderSettings(base_url="http://elsewhere")},
-        {"a": ProviderSettings(), "b": ProviderSettings(like="a")},
-    ],
-)
-def test_where_a_provider_is_does_not_change_by_itself(providers):
-    running = Settings(providers={"a": ProviderSettings(base_url="http://a")})
-    settings, restart = merged(running, Settings(providers=providers))
-    assert {name: own.base_url for name, own in settings.providers.items()} == {"a": "http://a"}
+def test_providers_change_but_for_their_timeouts():
+    running = Settings(providers={"a": ProviderSettings(base_url="http://a"), "b": ProviderSettings()})
+    changed = {
+        "a": ProviderSettings(base_url="http://elsewhere"),
+        "c": ProviderSettings(like="a", timeouts=Timeouts(gap=1.0)),
+    }
+    settings, restart = merged(running, Settings(providers=changed))
+    assert {name: own.base_url for name, own in settings.providers.items()} == {
+        "a": "http://elsewhere",
+        "c": "",
+    }
+    assert settings.providers["c"].timeouts == Timeouts()
     assert restart == ["providers"]
+    del changed["c"]
+    assert merged(running, Settings(providers=changed))[1] == []
 
 
 def test_open_is_judged_by_the_address_that_is_bound():

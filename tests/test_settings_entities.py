@@ -1,10 +1,14 @@
 """What the file declares: each mistake is said with its own line, and nothing is taken silently."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gateway.core.entities import KINDS
-from gateway.settings import DECLARABLE, Settings, SettingsError, load, provider_overrides
+from gateway.settings import DECLARABLE, Settings, SettingsError, load, provider_overrides, without_effect
 
+README = Path(__file__).parents[1] / "README.md"
 HASH = "0f" * 32
 POLICIES = "tool_invocation_policies"
 EVERYTHING = f"""
@@ -101,6 +105,15 @@ def test_everything_that_can_be_declared(elsewhere):
     assert declared["model_optimization_rules"][0].conditions[1].has_tools is False
     assert declared["prices"][0].output == 12.0
     assert provider_overrides(settings, ["openai"], {}) == {}
+
+
+def test_what_the_readme_shows_can_be_written(elsewhere):
+    blocks = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        settings = loaded(elsewhere, block, {"OPENAI_API_KEY": "k"})
+        provider_overrides(settings, ["openai"], {})
+        assert list(without_effect(settings)) == []
 
 
 @pytest.mark.parametrize(

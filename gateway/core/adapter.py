@@ -57,6 +57,11 @@ class RequestAdapter:
         self._edits: dict[Path, bytes | None] = {}
 
     @property
+    def other_models(self) -> Sequence[str]:
+        """Models that may answer in place of ``model``, where a wire lets a request name some."""
+        return ()
+
+    @property
     def tools(self) -> Sequence[Tool]:
         """Every tool that the request declares, wherever it declares it; parsed on first use."""
         return ()

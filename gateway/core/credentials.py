@@ -17,8 +17,8 @@ _INSIDE = re.compile(r"(?<![A-Za-z0-9_-])gw_[A-Za-z0-9_-]{43}")
 """One that begins where a word does: a provider's key may hold the same letters by chance."""
 _QUERY = frozenset({"key", "api_key", "api-key", "apikey", "access_token", "oauth_token"})
 """Parameters in which clients send a key, in lower case."""
-_WORTH_READING = re.compile(r"key|token|gw_|[%+]", re.IGNORECASE)
-"""What a query that holds a key can't do without."""
+_SIGNS = ("key", "token", PREFIX, "%", "+")
+"""What a query that holds a key has one of."""
 
 
 def holds_virtual_key(text: str) -> bool:
@@ -37,7 +37,7 @@ def presented_key(headers: Sequence[tuple[str, str]], query: str) -> str:
         key = rest.strip() if scheme.lower() == "bearer" else value.strip()
         keys.add(key)
         misplaced = misplaced or (not key.startswith(PREFIX) and _conceals(scheme, rest, key))
-    if query and _WORTH_READING.search(query):
+    if query and _is_worth_reading(query):
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name.lower() in _QUERY:
                 keys.add(value.strip())
@@ -63,9 +63,14 @@ def _conceals(scheme: str, rest: str, key: str) -> bool:
     return holds_virtual_key(key)
 
 
+def _is_worth_reading(query: str) -> bool:
+    lower = query.lower()
+    return any(sign in lower for sign in _SIGNS)
+
+
 def without_credentials(query: str) -> str:
     """Return a query without the parameters in which clients send a key; all else keeps its bytes."""
-    if not _WORTH_READING.search(query):
+    if not query or not _is_worth_reading(query):
         return query
     kept = [p for p in query.split("&") if unquote_plus(p.partition("=")[0]).lower() not in _QUERY]
     return "&".join(kept)

@@ -1,6 +1,6 @@
 """All that is declared or created, as one immutable value that the hot path reads and never queries.
 
-Declared rows win over rows of the database with the same natural key. A new snapshot replaces the old one in a
+Declared rows win over rows of the database with the same id or natural key. A new snapshot replaces the old one in a
 single assignment; whoever serves a request reads ``snapshots.current`` once and stays with it.
 """
 
@@ -23,6 +23,7 @@ from gateway.core.entities import (
     User,
     VirtualKey,
 )
+from gateway.core.provider import Providers
 
 AuthMode = Literal["passthrough", "required", "open"]
 Entities = Mapping[str, Sequence[Entity]]
@@ -47,6 +48,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """By keyed hash."""
     console_tokens: Mapping[bytes, ConsoleToken] = {}
     """By keyed hash."""
+    providers: Providers = msgspec.field(default_factory=Providers)
     secrets: Mapping[str, str] = {}
     """The operator's own keys by provider, decrypted. Never logged."""
     tool_invocation_policies: tuple[ToolInvocationPolicy, ...] = ()
@@ -74,8 +76,9 @@ def merged(created: Entities, declared: Entities) -> Entities:
     result = {}
     for kind in KINDS:
         own = declared.get(kind, ())
-        taken = {entity.natural_key for entity in own}
-        result[kind] = (*own, *(e for e in created.get(kind, ()) if e.natural_key not in taken))
+        taken = {name for entity in own for name in (entity.id, entity.natural_key)}
+        others = (e for e in created.get(kind, ()) if e.id not in taken and e.natural_key not in taken)
+        result[kind] = (*own, *others)
     return result
 
 
@@ -85,6 +88,7 @@ def build(
     version: int = 0,
     auth: AuthMode = "passthrough",
     default_agent: str = "default",
+    providers: Providers | None = None,
     secrets: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Return the snapshot of merged entities; the default agent is there even if nobody made it."""
@@ -104,6 +108,7 @@ def build(
         users=_by_name(every(User)),
         virtual_keys={bytes.fromhex(key.hash): key for key in every(VirtualKey)},
         console_tokens={bytes.fromhex(token.hash): token for token in every(ConsoleToken)},
+        providers=Providers() if providers is None else providers,
         secrets=secrets or {},
         tool_invocation_policies=every(ToolInvocationPolicy),
         trusted_data_policies=every(TrustedDataPolicy),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.settings.model import DECLARABLE, DefaultPolicies, DualLlm, Settings
+from gateway.settings.model import DECLARABLE, DefaultPolicies, DualLlm, Settings, Timeouts
 from gateway.settings.verify import checked
 
 _LIVE = ("auth", "default_agent", *DECLARABLE)
@@ -18,10 +18,10 @@ def merged(running: Settings, changed: Settings) -> tuple[Settings, list[str]]:
     Raises ``SettingsError`` for a change that can't be beside what stays: ``auth = "open"`` is judged by the
     address that is bound, not by the one that the file asks for now.
     """
-    providers = {}
-    for name, own in running.providers.items():
-        new = changed.providers.get(name)
-        providers[name] = msgspec.structs.replace(own, api_key=new.api_key) if new else own
+    providers = dict(changed.providers)
+    for name, own in providers.items():
+        before = running.providers.get(name)
+        providers[name] = msgspec.structs.replace(own, timeouts=before.timeouts if before else Timeouts())
     live = {name: getattr(changed, name) for name in _LIVE}
     result = msgspec.structs.replace(running, providers=providers, _places=changed._places, **live)  # noqa: SLF001  # its own
     restart = [

@@ -6,7 +6,7 @@ Every complaint is about one place, and says what is wrong in words that an oper
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -126,8 +126,9 @@ def verify(value: Any, kind: Any, places: Places, key: Key = ()) -> None:
     elif isinstance(value, list) and get_origin(kind) is tuple and _is_table(get_args(kind)[0]):
         for index, part in enumerate(value):
             verify(part, get_args(kind)[0], places, (*key, index))
-    for path, wrong in _complaints(value, kind, key):
-        raise SettingsError(f"{placed(places, path)}{_dotted(path)}: {wrong}")
+    if complaint := _complaint(value, kind):
+        path = (*key, *complaint[0])
+        raise SettingsError(f"{placed(places, path)}{_dotted(path)}: {complaint[1]}")
 
 
 def _is_table(kind: Any) -> bool:
@@ -141,25 +142,24 @@ def _members(value: dict[str, Any], kind: Any) -> dict[str, Any] | None:
     return kinds(kind) if _is_table(kind) else None
 
 
-def _complaints(value: Any, kind: Any, key: Key) -> Iterator[tuple[Key, str]]:
-    """Return what is wrong with a value whose parts are right, and where."""
+def _complaint(value: Any, kind: Any) -> tuple[Key, str] | None:
+    """Return what is wrong with a value whose parts are right, and in which of its members, if in one."""
     try:
         converted = msgspec.convert(value, kind, strict=False, dec_hook=decode)
     except msgspec.ValidationError as error:
         if get_origin(kind) is Literal:
             choices = [choice for choice in get_args(kind) if choice]
-            yield key, f"{value!r} is none of {', '.join(choices)}{suggest(str(value), choices)}"
-            return
+            return (), f"{value!r} is none of {', '.join(choices)}{suggest(str(value), choices)}"
         said = str(error).partition(" - at ")[0].replace("`", "")
-        yield key, said.replace(" | null", "").replace("object", "table").replace("Object", "the table is")
-        return
+        return (), said.replace(" | null", "").replace("object", "table").replace("Object", "the table is")
     if isinstance(converted, Section):
         for name in value:
             holds, otherwise = _RULES.get(name, (None, ""))
             if holds is not None and not holds(getattr(converted, name)):
-                yield (*key, name), otherwise
-    elif isinstance(converted, Entity) and (problem := converted.problem()):
-        yield (*key, problem[0]), problem[1]
+                return (name,), otherwise
+    if isinstance(converted, Entity) and (problem := converted.problem()):
+        return (problem[0],), problem[1]
+    return None
 
 
 def _dotted(key: Key) -> str:

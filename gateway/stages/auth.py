@@ -20,6 +20,8 @@ _LABELS = (("external_agent", "agent-id"), ("user", "user-id"), ("run", "run-id"
 _LABEL_LENGTH = 256
 _NO = frozenset({"", "false", "0", "no", "off"})
 _READING = frozenset({"GET", "HEAD"})
+_OWN_SITES = frozenset({"none", "same-origin"})
+"""What browsers say of requests that no other site's page makes."""
 
 
 class Auth(Stage):
@@ -62,6 +64,7 @@ class Auth(Stage):
             if key:
                 i.credential = Credential(headers=tuple(i.presented))
             elif snapshot.auth == "open":
+                _refuse_web_pages(i)
                 _lend(snapshot, i)
         i.context_untrusted = i.principal.context_untrusted
         if i.ours:
@@ -75,14 +78,16 @@ class Auth(Stage):
             return
         if not i.endpoint.opaque:
             i.request.require_unique_members()
-            if any(fnmatchcase(i.request.model, model) for model in models):
+            asked = (i.request.model, *i.request.other_models)
+            other = next((a for a in asked if not any(fnmatchcase(a, model) for model in models)), None)
+            if other is None:
                 return
-            asked = f"the model {i.request.model[:_LABEL_LENGTH]!r}"
+            what = f"the model {other[:_LABEL_LENGTH]!r}"
         elif i.endpoint.method in _READING:
             return
         else:
-            asked = "this endpoint, whose model the gateway can't see"
-        raise Forbidden(f"This virtual key is not for {asked}; it is for {_listed(models)}.")
+            what = "this endpoint, whose model the gateway can't see"
+        raise Forbidden(f"This virtual key is not for {what}; it is for {_listed(models)}.")
 
     def _find(self, key: str, now: float) -> VirtualKey:
         """Return what is known of a virtual key that still holds."""
@@ -116,6 +121,12 @@ class Auth(Stage):
                 models=virtual.models,
             )
         return known
+
+
+def _refuse_web_pages(i: Interaction) -> None:
+    """Lend nothing to a page of another site in a browser on this machine, which reaches loopback as well as we do."""
+    if i.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITES:
+        raise Forbidden("A web page of another site may not use this gateway's own keys.")
 
 
 def _lend(snapshot: Snapshot, i: Interaction) -> None:

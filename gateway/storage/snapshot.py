@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from gateway.core.entities import KINDS, Entity, ProviderSecret
+from gateway.core.provider import Providers
 from gateway.core.snapshot import Entities, Snapshot, Snapshots, build, merged
 from gateway.secrets import Keyring, SecretError
 from gateway.settings import Settings, SettingsError, without_effect
@@ -29,8 +30,8 @@ INTERVAL = 1.0
 SECRET_FIELD = "ciphertext"  # noqa: S105  # a field's name
 """What a provider's secret is encrypted for, beside the id of its row."""
 
-Reread = Callable[[], tuple[Settings, Mapping[str, str]]]
-"""Reads file and environment anew: the settings, and the operator's own keys by provider."""
+Reread = Callable[[], tuple[Settings, Providers, Mapping[str, str]]]
+"""Reads file and environment anew: the settings, the providers, and the operator's own keys for them."""
 
 _log = structlog.get_logger()
 
@@ -67,6 +68,7 @@ class Refresh:
     def __init__(
         self,
         settings: Settings,
+        providers: Providers,
         secrets: Mapping[str, str],
         keyring: Keyring,
         *,
@@ -77,6 +79,7 @@ class Refresh:
         self.settings = settings
         """Those that hold now, as far as they can change."""
         self._started_with = settings
+        self._providers = providers
         self._secrets = secrets
         self._keyring = keyring
         self._source = source
@@ -108,6 +111,8 @@ class Refresh:
             changed = await self._look_at_file()
             if await self._look_at_database() or changed:
                 self.snapshots.current = self._built()
+            if changed:
+                _log.info("configuration changed", file=self.settings.file)
 
     async def _run(self) -> None:
         while True:
@@ -142,17 +147,16 @@ class Refresh:
             return False
         self._file = self._seen
         try:
-            changed, secrets = await asyncio.to_thread(self._reread)
+            changed, providers, secrets = await asyncio.to_thread(self._reread)
             settings, restart = merged_settings(self._started_with, changed)
         except SettingsError as error:
             _log.error(f"{error}; the configuration stays as it was")
             return False
-        self.settings, self._secrets = settings, secrets
+        self.settings, self._providers, self._secrets = settings, providers, secrets
         for warning in without_effect(settings):
             _log.warning(warning)
         if restart:
             _log.warning(f"{settings.file}: a change of {', '.join(restart)} needs a restart")
-        _log.info("configuration changed", file=settings.file)
         return True
 
     def _built(self) -> Snapshot:
@@ -165,6 +169,7 @@ class Refresh:
             version=self._version,
             auth=settings.auth,
             default_agent=settings.default_agent,
+            providers=self._providers,
             secrets=secrets,
         )
         for key in snapshot.virtual_keys.values():

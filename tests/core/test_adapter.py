@@ -22,6 +22,7 @@ BODY = b'{"model": "m", "messages": [{"content": "one"}, {"content": [{"text": "
 def test_an_empty_view():
     request = RequestAdapter(BODY)
     assert (request.model, request.stream, request.session) == ("", False, None)
+    assert request.other_models == ()
     assert (list(request.tools), list(request.tool_results), list(request.texts())) == ([], [], [])
     assert (request.params, request.quirks) == ({}, DEFAULT_QUIRKS)
     assert request.ask_usage() is False

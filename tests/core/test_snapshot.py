@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.core.entities import KINDS, Agent, ConsoleToken, Limit, Price, VirtualKey
-from gateway.core.snapshot import Snapshot, Snapshots, build, merged
+from gateway.core.snapshot import Snapshots, build, merged
 
 HASH = "0f" * 32
 
@@ -16,6 +16,12 @@ def test_what_is_declared_wins_over_what_was_created():
     assert [(agent.id, agent.declared) for agent in entities["agents"]] == [("a", True), ("2", False)]
     assert entities["limits"] == (Limit(id="x"),)
     assert set(entities) == set(KINDS)
+
+
+def test_nothing_that_was_created_takes_the_id_of_what_is_declared():
+    declared = {"agents": [Agent(id="a", slug="x").as_declared()]}
+    for thief in (Agent(id="a", slug="b"), Agent(id="2", slug="a")):
+        assert build(merged({"agents": [thief]}, declared)).agents["a"].slug == "x"
 
 
 def test_agents_are_found_by_slug_and_by_id():
@@ -54,5 +60,5 @@ def test_it_is_immutable_and_tells_no_secret():
 
 
 def test_the_holder_begins_with_an_empty_one():
-    assert Snapshots().current == Snapshot()
+    assert (Snapshots().current.version, Snapshots().current.agents) == (0, {})
     assert Snapshots(build({}, version=1)).current.version == 1

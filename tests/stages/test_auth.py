@@ -1,7 +1,9 @@
 """Who calls, and which credential goes upstream."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -12,6 +14,8 @@ from gateway.core.interaction import Interaction
 from gateway.core.provider import Endpoint, Provider, Row
 from gateway.core.snapshot import Snapshots, build
 from gateway.headers import RequestHeaders
+from gateway.providers.openai.chat_request import ChatRequest
+from gateway.providers.openai.responses_request import ResponsesRequest
 from gateway.secrets import Keyring, new_virtual_key
 from gateway.stages.auth import Auth as Stage
 
@@ -357,6 +361,31 @@ async def test_models_that_a_key_is_for(model):
 async def test_models_that_a_key_is_not_for(model):
     with pytest.raises(Forbidden, match=r"not for the model .*; it is for gpt-4o\*, o1\."):
         await asked(virtual(models=("gpt-4o*", "o1")), b'{"model":"%s"}' % model.encode())
+
+
+async def test_every_model_that_may_answer_is_judged():
+    auth = virtual(models=("gpt-4o*",))
+    for request in (ChatRequest, ResponsesRequest):
+        for others, good in (
+            (["gpt-4o-mini"], True),
+            (["gpt-4o", "o1"], False),
+            ([], True),
+            ([{}], request is ChatRequest),
+        ):
+            i = await resolved(auth, keyed())
+            i.request = request(msgspec.json.encode({"model": "gpt-4o", "models": others}))
+            with nullcontext() if good else pytest.raises(Forbidden, match="not for the model"):
+                await auth.on_request(i)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "odd"])
+async def test_a_web_page_of_another_site_is_lent_nothing(site):
+    auth = Auth("open", {"acme": "secret"})
+    with pytest.raises(Forbidden, match="web page"):
+        await auth.on_headers(interaction(("Sec-Fetch-Site", site)))
+    await auth.on_headers(interaction(("Sec-Fetch-Site", site), ("x-api-key", "own")))
+    for own in ("none", "same-origin"):
+        assert (await resolved(auth, interaction(("Sec-Fetch-Site", own)))).credential.secret == "secret"
 
 
 async def test_a_model_that_is_named_twice():

@@ -9,6 +9,7 @@ import structlog
 
 from gateway import settings as configuration
 from gateway.core.entities import Agent, ProviderSecret, ToolInvocationPolicy, VirtualKey
+from gateway.core.provider import Providers
 from gateway.secrets import Keyring
 from gateway.settings import Settings
 from gateway.storage.queries import entities
@@ -54,7 +55,7 @@ def events(logged, level):
 
 
 async def following(stored, settings=None, secrets=None, **more):
-    refresh = Refresh(settings or Settings(), secrets or {}, RING, source=stored, **more)
+    refresh = Refresh(settings or Settings(), Providers(), secrets or {}, RING, source=stored, **more)
     await refresh.start()
     refresh.stop()
     return refresh
@@ -71,7 +72,8 @@ class File:
     def reread(self):
         self.reads += 1
         loaded = configuration.load(str(self.path), {})
-        return loaded, {"acme": f"key-{self.reads}"}
+        self.providers = Providers()
+        return loaded, self.providers, {"acme": f"key-{self.reads}"}
 
     def replace(self, text):
         """As editors do: another file takes the place of this one."""
@@ -181,6 +183,7 @@ async def test_a_changed_file_counts_once_it_has_been_the_same_for_two_looks(tmp
     current = refresh.snapshots.current
     assert (current.auth, current.agents["a"].declared) == ("passthrough", True)
     assert current.secrets == {"acme": "key-1"}
+    assert current.providers is file.providers
     await refresh.look()
     assert file.reads == 1
     assert events(logged, "info") == ["configuration changed"]
@@ -236,7 +239,7 @@ async def test_a_link_that_is_turned_is_seen(tmp_path):
     (tmp_path / "gateway.toml").symlink_to("data/gateway.toml")
     path = str(tmp_path / "gateway.toml")
     refresh = await following(
-        None, configuration.load(path, {}), reread=lambda: (configuration.load(path, {}), {})
+        None, configuration.load(path, {}), reread=lambda: (configuration.load(path, {}), Providers(), {})
     )
     (tmp_path / "next").symlink_to("two")
     (tmp_path / "next").replace(tmp_path / "data")
@@ -270,7 +273,7 @@ async def test_a_file_can_not_open_a_gateway_that_others_reach(tmp_path, logged)
 async def test_a_broken_look_does_not_end_the_looking(monkeypatch, logged):
     monkeypatch.setattr("gateway.storage.snapshot.INTERVAL", 0.001)
     stored = Stored(tool_invocation_policies=[ToolInvocationPolicy(id="1", tool="x", action="block_always")])
-    refresh = Refresh(Settings(), {}, RING, source=stored)
+    refresh = Refresh(Settings(), Providers(), {}, RING, source=stored)
     await refresh.start()
     stored.write(agents=[object()])
     await asyncio.sleep(0.02)

@@ -55,6 +55,10 @@ class ChatRequest(RequestAdapter):
         count = self._body.n
         return count if isinstance(count, int) and count > 1 else 1
 
+    @property
+    def other_models(self) -> Sequence[str]:
+        return tuple(strings(self._body.models))
+
     @cached_property
     def tools(self) -> Sequence[Tool]:
         return tuple(self._tools())

@@ -49,6 +49,10 @@ class ResponsesRequest(RequestAdapter):
             if value := text(getattr(self._request, name)):
                 self.session = (value, name)
 
+    @property
+    def other_models(self) -> Sequence[str]:
+        return [string(raw) or "" for raw in elements(self._request.models)]
+
     @cached_property
     def tools(self) -> Sequence[Tool]:
         return tuple(self._tools())
