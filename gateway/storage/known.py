@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 _MOST = 50_000
+_PIECE = 1024
 HASH = 16
 """Bytes of a hash."""
 
@@ -19,9 +20,13 @@ HASH = 16
 class Bounded(dict[_Key, _Value], Generic[_Key, _Value]):
     """A dictionary that lets go of its older half when it is full."""
 
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self._most = most or _MOST
+
     def __setitem__(self, key: _Key, value: _Value) -> None:
-        if len(self) >= _MOST:
-            for old in list(self)[: _MOST // 2]:
+        if len(self) >= self._most:
+            for old in list(self)[: self._most // 2]:
                 del self[old]
         super().__setitem__(key, value)
 
@@ -31,11 +36,21 @@ class Known:
 
     def __init__(self, key: bytes) -> None:
         self._hash = blake2b(key=key[:64], digest_size=HASH)
+        self._pieces: Bounded[bytes, bytes] = Bounded(1000)
         self.facets: Bounded[tuple[object, ...], int] = Bounded()
         self.used: Bounded[bytes, int] = Bounded()
         """When the use of a message or history was last written down, by its hash."""
         self.started: set[str] = set()
         """Interactions in flight that were written, or nearly were: this one is not forgotten."""
+
+    def hash_of_piece(self, content: bytes) -> bytes:
+        """Return the hash of what is likely to come again, such as the beginning of every request of a client."""
+        if len(content) > _PIECE:
+            return self.hash(content)
+        found = self._pieces.get(content)
+        if found is None:
+            found = self._pieces[content] = self.hash(content)
+        return found
 
     def hash(self, content: bytes) -> bytes:
         """Return the keyed hash of something that is stored: without the key, it can't be guessed at.

@@ -152,7 +152,9 @@ async def test_search_may_lag(database, url):
 
 async def test_a_page_that_looked_at_enough_has_a_next_one(filled, monkeypatch):
     database, made = filled
-    monkeypatch.setattr(search, "_LOOKED_AT", (5, 50))
+    monkeypatch.setattr(search, "_ENOUGH", 0)
+    monkeypatch.setattr(search, "_QUICK", 0)
+    monkeypatch.setattr(search, "_WINDOW", 50)
     term = made[0].text.split()[0]
     wanted = Filter(q=term, agent="agent-2")
     expected = {r.id for r in made if holds(wanted, r) and term in r.text.split()}

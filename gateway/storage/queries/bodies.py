@@ -70,7 +70,7 @@ class Bodies:
         )
 
     def _message(self, content: bytes) -> bytes:
-        found = self._known.hash(content)
+        found = self._known.hash_of_piece(content)
         if not self._is_known(found):
             self._messages[found] = content
         return found

@@ -2,14 +2,14 @@
 
 SQLite finds substrings of three characters and more, whatever their case; PostgreSQL finds whole words. Hits are
 read from the newest on, so a term that a million interactions hold costs no more than a page of them. A page looks
-at a bounded number of hits: where the other filters leave most of them out it may be short, or empty, and still
-have a next one.
+for a bounded time: where hits are hard to find it may be short, or empty, and still have a next one.
 
 Indexing text costs more than all else about an interaction. So SQLite's index is brought up to date when there is
 time (``index_pending``): search may lag, the log never does. PostgreSQL does it in the server.
 """
 
 import re
+import time
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     MetaData,
+    Row,
     Select,
     Table,
     Text,
@@ -24,7 +25,6 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
-    true,
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,8 +35,11 @@ from gateway.storage.queries.reading import records
 from gateway.storage.tables import contents, facets, interactions
 
 SHORTEST = 3
-_LOOKED_AT = (1_000, 20_000)
-"""Hits that a page looks at: first a few, and only if those are not enough more. One costs some 5 µs."""
+_ENOUGH = 0.3
+"""Seconds for which a page looks for more."""
+_WINDOW = 2000
+"""Interactions that are looked through at first; four times as many next, for as long as that is ``_QUICK``."""
+_QUICK = 0.05
 _PLAIN = re.compile(rf"[^%_]{{{SHORTEST}}}")
 
 # What only one of the databases has: an FTS5 table, and a generated column.
@@ -48,27 +51,29 @@ async def page(
     connection: AsyncConnection, wanted: Filter, limit: int, after: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return what ``listing.page`` does, for a filter that has a term."""
-    hits = _hits(connection.dialect.name, wanted.q or "")
-    facet = wanted.facet()
-    if facet is not None and not (await connection.execute(select(facets.c.id).where(facet).limit(1))).all():
+    number, hits = _hits(connection.dialect.name, wanted)
+    upper = await state.get(connection, "contents") + 1 if after is None else _number(after)
+    lowest = (await connection.execute(select(func.min(contents.c.number)))).scalar()
+    if lowest is None or not await _has_facet(connection, wanted):
         return [], None
-    if after is not None:
-        hits = hits.where(_order(connection) < _number(after))
-    for most in _LOOKED_AT:
-        looked_at = hits.order_by(_order(connection).desc()).limit(most).subquery()
-        matching = select(looked_at.c.number, looked_at.c.id).where(_others(looked_at, wanted))
-        found = (
-            await connection.execute(matching.order_by(looked_at.c.number.desc()).limit(limit + 1))
-        ).all()
-        if len(found) > limit:
-            return await records(connection, [each.id for each in found[:limit]]), str(
-                found[limit - 1].number
-            )
-        count, last = (await connection.execute(select(func.count(), func.min(looked_at.c.number)))).one()
-        if count < most:
+    found: list[Row[Any]] = []
+    window = _WINDOW
+    deadline = time.monotonic() + _ENOUGH
+    while upper > lowest:
+        began = time.monotonic()
+        lower = max(upper - window, lowest)
+        of_window = hits.where(number >= lower, number < upper).order_by(number.desc())
+        found += (await connection.execute(of_window.limit(limit + 1 - len(found)))).all()
+        upper = lower
+        now = time.monotonic()
+        if len(found) > limit or now > deadline:
             break
-    rows = await records(connection, [each.id for each in found])
-    return rows, str(last) if count == most else None
+        if now - began < _QUICK:
+            window *= 4
+    rows = await records(connection, [each.id for each in found[:limit]])
+    if len(found) > limit:
+        return rows, str(found[limit - 1].number)
+    return rows, str(upper) if upper > lowest else None
 
 
 async def index_pending(connection: AsyncConnection, limit: int) -> int:
@@ -101,36 +106,34 @@ async def forget(connection: AsyncConnection, upto: int) -> None:
         )
 
 
-def _hits(dialect: str, term: str) -> Select[tuple[int, str, int]]:
-    columns = contents.c.number, contents.c.id, contents.c.facet
+def _hits(dialect: str, wanted: Filter) -> tuple[ColumnElement[int], Select[tuple[int, str]]]:
+    """Return what a filter selects, and the number by which it is read from the newest on."""
+    term = wanted.q or ""
     if not _PLAIN.search(term):
         raise InvalidFilter(f"write at least {SHORTEST} characters to search for (% and _ don't count)")
+    first, last = wanted.span()
+    hits = select(contents.c.number, contents.c.id).where(contents.c.id >= first, contents.c.id < last)
+    facet = wanted.facet()
+    if facet is not None:
+        hits = hits.where(contents.c.facet.in_(select(facets.c.id).where(facet)))
+    if wanted.session is not None:
+        of_session = select(interactions.c.id).where(interactions.c.session == wanted.session)
+        hits = hits.where(contents.c.id.in_(of_session))
     if dialect == "postgresql":
-        return select(*columns).where(_words.op("@@")(func.plainto_tsquery("simple", term)))
+        return contents.c.number, hits.where(_words.op("@@")(func.plainto_tsquery("simple", term)))
     # The index knows LIKE only without an escape character, so it is asked for more, and LIKE asked again.
-    hits = select(*columns).join_from(_texts, contents, contents.c.number == _texts.c.rowid)
+    hits = hits.join_from(_texts, contents, contents.c.number == _texts.c.rowid)
     hits = hits.where(_texts.c.text.like(f"%{term.replace('%', '_')}%"))
     if "%" in term or "_" in term:
         hits = hits.where(contents.c.text.contains(term, autoescape=True))
-    return hits
+    return _texts.c.rowid, hits
 
 
-def _order(connection: AsyncConnection) -> ColumnElement[int]:
-    """Return what orders hits without sorting them."""
-    return contents.c.number if connection.dialect.name == "postgresql" else _texts.c.rowid
-
-
-def _others(hits: Any, wanted: Filter) -> ColumnElement[bool]:
-    """Return what the rest of a filter asks of a hit."""
-    first, last = wanted.span()
-    holds: ColumnElement[bool] = true() & (hits.c.id >= first) & (hits.c.id < last)
+async def _has_facet(connection: AsyncConnection, wanted: Filter) -> bool:
+    """Return whether any interaction can match: if not, none of the hits has to be looked at."""
     facet = wanted.facet()
-    if facet is not None:
-        holds &= hits.c.facet.in_(select(facets.c.id).where(facet))
-    if wanted.session is not None:
-        of_session = select(interactions.c.id).where(interactions.c.session == wanted.session)
-        holds &= hits.c.id.in_(of_session)
-    return holds
+    query = select(facets.c.id).limit(1) if facet is None else select(facets.c.id).where(facet).limit(1)
+    return (await connection.execute(query)).first() is not None
 
 
 def _number(after: str) -> int:

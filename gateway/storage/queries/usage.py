@@ -1,5 +1,6 @@
 """Sums of interactions by hour, kept in the transaction that writes those: statistics read nothing else."""
 
+import operator
 from collections.abc import Iterable
 
 from sqlalchemy import bindparam
@@ -11,6 +12,7 @@ from gateway.storage.tables import SAVED, usage_by_hour
 
 _COLUMNS = [column.name for column in usage_by_hour.columns]
 _KEY = [column.name for column in usage_by_hour.primary_key]
+_NONE_SAVED = (0,) * len(SAVED)
 SUMS = _COLUMNS[len(_KEY) :]
 
 _add = Statement(
@@ -27,7 +29,7 @@ _add = Statement(
 
 async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
     """Add records that are new to the sums."""
-    sums: dict[tuple[int, str, str, str, str, str], list[int]] = {}
+    sums: dict[tuple[int, str, str, str, str, str], tuple[int, ...]] = {}
     for r in records:
         key = (
             int(r.started_at // 3600),
@@ -50,9 +52,9 @@ async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
             r.reasoning_tokens or 0,
             r.cost or 0,
             r.baseline_cost or 0,
-            *((r.saved.get(each) or 0 for each in SAVED) if r.saved else (0, 0, 0)),
+            *((r.saved.get(each) or 0 for each in SAVED) if r.saved else _NONE_SAVED),
         )
         found = sums.get(key)
-        sums[key] = list(values) if found is None else [a + b for a, b in zip(found, values, strict=True)]
+        sums[key] = values if found is None else tuple(map(operator.add, found, values))
     # In one order everywhere, so that processes which add to the same rows wait for each other in line.
     await _add(connection, [(*key, *values) for key, values in sorted(sums.items())])

@@ -1,0 +1,44 @@
+"""The bench of storage fills a database, asks its questions, and says which were too slow."""
+
+from bench import million
+from bench.million import Filter, Timed
+from gateway.storage.database import Database
+from gateway.storage.tables import contents, interactions
+from tests.storage.made import count
+
+
+async def test_a_small_one_is_filled_and_fast(tmp_path, monkeypatch):
+    few = [Filter(), Filter(agent="agent-0"), Filter(status=200, to=million.END - 86400)]
+    monkeypatch.setattr(million, "filters", lambda **_: iter(few))
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/gateway.db", b"key")
+    await database.open()
+    written, indexed = await million.fill(database, 1200)
+    found = await million.measure(database)
+    assert await count(database, interactions) == 1200
+    assert await count(database, contents) == 1200
+    await database.close()
+    assert written > 0
+    assert indexed > 0
+    assert all(each.met for each in found)
+    assert {each.kind for each in found} == set(million.BUDGETS)
+    assert million.table(found).count("| met |") == len(found)
+
+
+def test_the_same_seed_makes_the_same_interactions():
+    made = [[(r.agent, r.cost, r.text) for r in million.records(50, seed=4)] for _ in range(2)]
+    assert made[0] == made[1]
+
+
+def test_every_filter_is_asked_for_alone_and_with_each_other():
+    asked = [million._said(each) for each in million.filters()]
+    for first in million.FILTERS:
+        assert any(set(each) == {first} for each in asked)
+        for second in million.FILTERS:
+            assert first == second or any(set(each) == {first, second} for each in asked)
+
+
+def test_what_is_too_slow_is_missed():
+    slow = Timed("page", "one filter", [(0.001, "a"), (0.3, "b"), (0.002, "c")])
+    assert not slow.met
+    assert (slow.median, slow.worst) == (0.002, (0.3, "b"))
+    assert "300.0 ms | 200 ms | MISSED" in million.table([slow])
