@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 import structlog
@@ -57,12 +57,17 @@ def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[
     return providers, secrets
 
 
-def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage]) -> list[Stage]:
-    """Return every stage in order; this list is the only place that says it."""
+def make_stages(
+    settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage], busy: Callable[[], bool]
+) -> list[Stage]:
+    """Return every stage in order; this list is the only place that says it.
+
+    ``busy``: whether any answer is under way.
+    """
     return [
         Auth(settings.auth, secrets, settings.default_agent),
         *features,
-        Cost(Prices()),
+        Cost(Prices(), busy),
         InteractionLog(InteractionWriter(settings.log)),
     ]
 
@@ -81,12 +86,13 @@ class Gateway:
         self.settings = settings
         self.providers = providers
         self.secrets = secrets
-        pipeline = Pipeline(make_stages(settings, secrets, features))
+        self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        watches = self._watchdog.watches
+        pipeline = Pipeline(make_stages(settings, secrets, features, lambda: bool(watches)))
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
         self._recorder = Recorder(pipeline.done)
-        self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
         self._health = Health()
         self._proxy = Proxy(
             Parts(
