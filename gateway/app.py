@@ -74,12 +74,16 @@ def make_stages(
     features: Sequence[Stage],
     archive: Archive,
     registry: Registry,
+    busy: Callable[[], bool],
 ) -> list[Stage]:
-    """Return every stage in order; this list is the only place that says it."""
+    """Return every stage in order; this list is the only place that says it.
+
+    ``busy``: whether any answer is under way.
+    """
     return [
         Auth(snapshots, keyring.digest),
         *features,
-        Cost(Prices(lambda: snapshots.current.prices)),
+        Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
             InteractionWriter(settings.log),
@@ -115,16 +119,23 @@ class Gateway:
         self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
         source = DatabaseSource(self._archive.database)
         self._refresh = Refresh(settings, providers, secrets, self.keyring, source=source, reread=reread)
+        self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        watches = self._watchdog.watches
         pipeline = Pipeline(
             make_stages(
-                settings, self._refresh.snapshots, self.keyring, features, self._archive, self._registry
+                settings,
+                self._refresh.snapshots,
+                self.keyring,
+                features,
+                self._archive,
+                self._registry,
+                lambda: bool(watches),
             )
         )
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
         self._recorder = Recorder(pipeline.done, pipeline.started)
-        self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
         vitals.expose(self._registry, self._watchdog, self._recorder, self._archive.counts)
         self._health = Health()
         self._proxy = Proxy(

@@ -198,7 +198,7 @@ async def recorded(provider, case) -> Interaction:
     feed(relay, [case.response])
     i.completion = completion
     i.outcome = "ok" if completion.error is None else "upstream_status"
-    await Cost(PRICES).on_done([i])
+    await Cost(PRICES, lambda: False).on_done([i])
     return i
 
 

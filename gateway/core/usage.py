@@ -5,7 +5,7 @@ said only what was used by then, so that its output is at least what has arrived
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -16,6 +16,7 @@ from gateway.core.view import Usage
 _BYTES_PER_TOKEN = 4
 """Of a request whose texts are gone."""
 _NOTHING = Usage()
+Count = Callable[[Iterable[str]], int]
 
 
 def needs_estimate(i: Interaction) -> bool:
@@ -34,14 +35,14 @@ def _lacks_output(i: Interaction, usage: Usage) -> bool:
     return completion.begun and (usage.output_tokens is None or broke_off)
 
 
-def estimate(i: Interaction) -> Usage:
+def estimate(i: Interaction, count: Count = tokens.count) -> Usage:
     """Return the usage with estimates for what is missing; counts tokens of ``size(i)`` bytes."""
     usage = i.completion.usage or _NOTHING
     changes = {}
     if usage.input_tokens is None:
-        changes["input_tokens"] = _input(i)
+        changes["input_tokens"] = _input(i, count)
     if _lacks_output(i, usage):
-        written = _count(i, _answer(i))
+        written = _scaled(i, count(_answer(i)))
         if usage.output_tokens is None or written > usage.output_tokens:
             changes["output_tokens"] = written
     return msgspec.structs.replace(usage, **changes)
@@ -59,10 +60,10 @@ def settled(i: Interaction, usage: Usage | None) -> str:
     return "reported" if usage == i.completion.usage else "estimated"
 
 
-def _input(i: Interaction) -> int:
+def _input(i: Interaction, count: Count) -> int:
     if not i.request.body:
         return i.request_bytes // _BYTES_PER_TOKEN
-    return _count(i, i.request.texts())
+    return _scaled(i, count(i.request.texts()))
 
 
 def _answer(i: Interaction) -> Iterable[str]:
@@ -74,5 +75,5 @@ def _answer(i: Interaction) -> Iterable[str]:
         yield call.arguments
 
 
-def _count(i: Interaction, texts: Iterable[str]) -> int:
-    return math.ceil(tokens.count(texts) * i.provider.row.token_factor)
+def _scaled(i: Interaction, count: int) -> int:
+    return math.ceil(count * i.provider.row.token_factor)

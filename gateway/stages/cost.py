@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import structlog
 
+from gateway.core import tokens
 from gateway.core.interaction import Interaction, Saved
 from gateway.core.stage import Stage
 from gateway.core.usage import estimate, needs_estimate, settled, size
@@ -19,18 +20,16 @@ _Result = TypeVar("_Result")
 class Cost(Stage):
     """Settles usage and cost; whatever fails leaves them unknown, for the one interaction that failed."""
 
-    def __init__(self, prices: Prices) -> None:
+    def __init__(self, prices: Prices, busy: Callable[[], bool]) -> None:
+        """``busy``: whether any answer is under way, which loading the table of tokens would hold up."""
         self._prices = prices
+        self._busy = busy
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Settle each once, though a batch may come again."""
         batch = [i for i in batch if not i.usage_source]
         unsaid = [i for i in batch if needs_estimate(i)]
-        # What counts may be a thread, and may still run when nobody waits for it any more: it changes nothing.
-        usages = (
-            await count(sum(map(size, unsaid)), lambda: [_try(estimate, i) for i in unsaid]) if unsaid else ()
-        )
-        estimates = dict(zip((i.id for i in unsaid), usages, strict=True))
+        estimates = await self._estimates(unsaid) if unsaid else {}
         for i in batch:
             said = i.completion.usage
             usage = estimates.get(i.id) or said
@@ -38,6 +37,15 @@ class Cost(Stage):
             i.completion.usage = usage
             if i.usage_source != "none":
                 _try(self._charge, i)
+
+    async def _estimates(self, unsaid: Sequence[Interaction]) -> dict[str, Usage | None]:
+        measure = tokens.count if tokens.loaded() or not self._busy() else tokens.guess
+
+        def work() -> dict[str, Usage | None]:
+            # This may be a thread that still runs when nobody waits for it any more: it changes nothing.
+            return {i.id: _try(lambda i: estimate(i, measure), i) for i in unsaid}
+
+        return await count(sum(map(size, unsaid)), work)
 
     def _charge(self, i: Interaction) -> None:
         usage = i.completion.usage or Usage()

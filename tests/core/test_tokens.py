@@ -52,6 +52,14 @@ def test_the_upper_bound_holds(text):
     assert tokens.count([text]) <= tokens.at_most([text])
 
 
+@pytest.mark.parametrize(
+    ("text", "guess"),
+    [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("☂☂", 2), ("The answer is forty-two. ", 7)],
+)
+def test_a_guess_goes_by_size(text, guess):
+    assert tokens.guess([text]) == guess
+
+
 def test_the_upper_bound_needs_no_table():
     assert tokens.at_most(["abc", "é☂", "\ud800"]) >= 3 + 5 + 1
 

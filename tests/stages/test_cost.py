@@ -19,9 +19,9 @@ STOP = Finish(FinishReason.STOP)
 ANSWER = (Start("1", "gpt-4o-2024-08-06"), TextDelta("hello world"), STOP)
 
 
-async def settle(*batch, rows=None):
+async def settle(*batch, rows=None, busy=False):
     rows = rows or {}
-    await Cost(Prices(lambda: rows)).on_done(batch)
+    await Cost(Prices(lambda: rows), lambda: busy).on_done(batch)
     return batch[0]
 
 
@@ -123,12 +123,30 @@ async def test_one_failure_costs_nobody_else(monkeypatch):
     assert with_log == [unreadable.id, broken.id]
 
 
+@pytest.mark.parametrize(
+    ("loaded", "busy", "expected"),
+    [
+        (False, True, Usage(3, 3)),
+        (False, False, Usage(2, 2)),
+        (True, True, Usage(2, 2)),
+        (True, False, Usage(2, 2)),
+    ],
+)
+async def test_the_table_is_never_loaded_while_answers_are_under_way(monkeypatch, loaded, busy, expected):
+    monkeypatch.setattr(tokens, "_table", tokens._Table())
+    if loaded:
+        tokens.count(["x"])
+    i = await settle(finished(*ANSWER), busy=busy)
+    assert (i.completion.usage, i.usage_source) == (expected, "estimated")
+    assert tokens.loaded() is (loaded or not busy)
+
+
 @pytest.mark.parametrize(("size", "here"), [(100, True), (60_000, False)])
 async def test_long_texts_are_counted_off_the_loop(monkeypatch, size, here):
     tokens.count(["x"])
     threads = []
     monkeypatch.setattr(
-        module, "estimate", lambda i: threads.append(threading.current_thread()) or Usage(1, 1)
+        module, "estimate", lambda *_: threads.append(threading.current_thread()) or Usage(1, 1)
     )
     i = await settle(finished(*ANSWER, body=b"a " * (size // 2)))
     assert i.usage_source == "estimated"
@@ -137,7 +155,7 @@ async def test_long_texts_are_counted_off_the_loop(monkeypatch, size, here):
 
 async def test_interrupted_while_counting_it_settles_the_next_time(monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr(module, "estimate", lambda i: release.wait(5) and Usage(1, 1))
+    monkeypatch.setattr(module, "estimate", lambda *_: release.wait(5) and Usage(1, 1))
     i = finished(*ANSWER, body=b"a " * 60_000)
     task = asyncio.get_running_loop().create_task(settle(i))
     await asyncio.sleep(0.05)
