@@ -188,7 +188,8 @@ class Metrics(Stage):
 
 def _agent(i: Interaction) -> tuple[str, str]:
     """Return the id and the name of the agent."""
-    return (i.principal.agent_id, i.principal.agent_name) if i.principal else ("", "")
+    who = i.principal
+    return (who.agent_id, who.agent_name or who.agent) if who else ("", "")
 
 
 def _gaps(i: Interaction, usage: Usage) -> int:
