@@ -39,10 +39,9 @@ def presented_key(headers: Sequence[tuple[str, str]], query: str) -> str:
         misplaced = misplaced or (not key.startswith(PREFIX) and _conceals(scheme, rest, key))
     if query and _is_worth_reading(query):
         for name, value in parse_qsl(query, keep_blank_values=True):
-            if name.lower() in _QUERY:
-                keys.add(value.strip())
-            else:
-                misplaced = misplaced or holds_virtual_key(f"{name} {value}")
+            key = value.strip() if name.lower() in _QUERY else ""
+            keys.add(key)
+            misplaced = misplaced or (not key.startswith(PREFIX) and holds_virtual_key(f"{name} {value}"))
     keys.discard("")
     if len(keys) > 1:
         raise BadRequest("The request carries two different credentials; send one.")
@@ -55,12 +54,14 @@ def presented_key(headers: Sequence[tuple[str, str]], query: str) -> str:
 
 def _conceals(scheme: str, rest: str, key: str) -> bool:
     """Whether a virtual key stands inside of a header's value, be it the password of basic authentication."""
-    if scheme.lower() == "basic":
-        try:
-            key = b64decode(rest).decode("latin-1")
-        except ValueError:
-            return False
-    return holds_virtual_key(key)
+    if holds_virtual_key(key):
+        return True
+    if scheme.lower() != "basic":
+        return False
+    try:
+        return holds_virtual_key(b64decode(rest).decode("latin-1"))
+    except ValueError:
+        return False
 
 
 def _is_worth_reading(query: str) -> bool:
