@@ -10,9 +10,12 @@ from time import monotonic
 import structlog
 
 from gateway import providers as provider_modules
+from gateway import secrets as secret_keys
 from gateway import settings as configuration
-from gateway.console import Console
+from gateway.console.api import make_console
+from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
+from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
@@ -109,10 +112,11 @@ class Gateway:
         self._recorder.start()
         self._watchdog.start()
         settings = self.settings
+        console = make_console(settings, self._health, Snapshots(), secret_keys.load(settings).digest)
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
-                make_server(Console(self._health).handle), settings.console_host, settings.console_port
+                make_server(console.handle, HEADERS), settings.console_host, settings.console_port
             )
         except SettingsError:
             await self._close()
