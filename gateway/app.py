@@ -4,29 +4,39 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 
 import structlog
+from aioprometheus.collectors import Registry
 
 from gateway import providers as provider_modules
-from gateway import secrets as secret_keys
 from gateway import settings as configuration
+from gateway import vitals
 from gateway.console.api import make_console
 from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
-from gateway.core.snapshot import Snapshots
+from gateway.core.redaction import Redactor
+from gateway.core.snapshot import Snapshot, Snapshots, build
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
 from gateway.logs import InteractionWriter
+from gateway.prices import Prices
 from gateway.proxy import Proxy
 from gateway.recorder import Recorder
 from gateway.routing import Router
+from gateway.secrets import Keyring
+from gateway.secrets import load as load_keyring
 from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
+from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
+from gateway.stages.metrics import Metrics
+from gateway.storage.archive import Archive
+from gateway.storage.database import Database, DatabaseUnusable
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -58,13 +68,34 @@ def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[
     return providers, secrets
 
 
-def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage]) -> list[Stage]:
+def make_stages(
+    settings: Settings,
+    snapshots: Snapshots,
+    keyring: Keyring,
+    features: Sequence[Stage],
+    archive: Archive,
+    registry: Registry,
+) -> list[Stage]:
     """Return every stage in order; this list is the only place that says it."""
     return [
-        Auth(settings.auth, secrets, settings.default_agent),
+        Auth(snapshots, keyring.digest),
         *features,
-        InteractionLog(InteractionWriter(settings.log)),
+        Cost(Prices()),
+        InteractionLog(
+            InteractionWriter(settings.log),
+            archive.store,
+            archive.worker,
+            bodies=settings.record.bodies,
+            body_limit=settings.record.body_limit,
+            redactor=Redactor(settings.record.redact),
+        ),
+        Metrics(registry),
     ]
+
+
+def snapshot(settings: Settings, secrets: Mapping[str, str]) -> Snapshot:
+    """Return what holds by the settings alone."""
+    return build(settings.declared, auth=settings.auth, default_agent=settings.default_agent, secrets=secrets)
 
 
 class Gateway:
@@ -81,12 +112,19 @@ class Gateway:
         self.settings = settings
         self.providers = providers
         self.secrets = secrets
-        pipeline = Pipeline(make_stages(settings, secrets, features))
+        self.keyring = load_keyring(settings)
+        self.snapshots = Snapshots(snapshot(settings, secrets))
+        self._registry = Registry()
+        self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
+        pipeline = Pipeline(
+            make_stages(settings, self.snapshots, self.keyring, features, self._archive, self._registry)
+        )
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
-        self._recorder = Recorder(pipeline.done)
+        self._recorder = Recorder(pipeline.done, pipeline.started)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive.counts)
         self._health = Health()
         self._proxy = Proxy(
             Parts(
@@ -96,6 +134,7 @@ class Gateway:
                 self._recorder,
                 self._watchdog,
                 asyncio.get_running_loop(),
+                kept=settings.record.body_limit if settings.record.bodies else 0,
             ),
             Router(providers),
             self._health,
@@ -108,11 +147,15 @@ class Gateway:
     async def start(self) -> None:
         """Listen on both ports; raise ``SettingsError`` for one that can't be had."""
         _raise_file_limit()
+        try:
+            await self._archive.open()
+        except DatabaseUnusable as error:
+            raise SettingsError(f"{self.settings.place('database_url')}{error}") from None
         await self._upstream.open()
         self._recorder.start()
         self._watchdog.start()
         settings = self.settings
-        console = make_console(settings, self._health, Snapshots(), secret_keys.load(settings).digest)
+        console = make_console(settings, self._health, self._registry, self.snapshots, self.keyring)
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
@@ -162,9 +205,23 @@ class Gateway:
         for server, listener in self._servers:
             listener.close()
             await server.shutdown(1.0)
-        await self._recorder.close()
+        try:
+            await self._recorder.close()
+        except TimeoutError:
+            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)  # noqa: TRY400  # where it hung says nothing
+        await self._archive.close()
         self._watchdog.stop()
         await self._upstream.close()
+
+
+def _archive(settings: Settings, keyring: Keyring, pressed: Callable[[], bool]) -> Archive:
+    folder = Path(settings.state_dir)
+    try:
+        return Archive(
+            Database(settings.database, keyring.bodies), folder, settings.record.retention, pressed
+        )
+    except DatabaseUnusable as error:
+        raise SettingsError(f"{settings.place('database_url')}{error}") from None
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:

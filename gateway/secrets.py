@@ -7,16 +7,15 @@ virtual key is an HMAC, and a stored HMAC that is presented as a key is hashed l
 
 import hmac
 import os
-import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 
 import structlog
 
+from gateway.core.credentials import PREFIX
 from gateway.settings import Settings, SettingsError
 
-VIRTUAL_KEY = re.compile(r"gw_[A-Za-z0-9_-]{43,128}")
 _FILE = "secret.key"
 _LEAST = 32
 _FORMAT = "v1"
@@ -27,7 +26,7 @@ _log = structlog.get_logger()
 
 def new_virtual_key() -> str:
     """Return a virtual key of 256 random bits."""
-    return f"gw_{secrets.token_urlsafe(32)}"
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 class SecretError(Exception):
@@ -48,7 +47,11 @@ class Keyring:
 
     def hash(self, token: str) -> str:
         """Return what is stored of a virtual key or a console token, in hexadecimal digits."""
-        return hmac.digest(self._hashing, token.encode("utf-8", "surrogateescape"), "sha256").hex()
+        return self.digest(token).hex()
+
+    def digest(self, token: str) -> bytes:
+        """Return the same as bytes."""
+        return hmac.digest(self._hashing, token.encode("utf-8", "surrogateescape"), "sha256")
 
     def seal(self, secret: str, row: str, field: str) -> str:
         """Encrypt a secret for one field of one row; anywhere else it doesn't decrypt."""

@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway.secrets import VIRTUAL_KEY, Keyring, SecretError, load, new_virtual_key
+from gateway.core.credentials import VIRTUAL_KEY
+from gateway.secrets import Keyring, SecretError, load, new_virtual_key
 from gateway.settings import Settings, SettingsError
 
 ROOT = Path(__file__).parents[1]

@@ -125,6 +125,9 @@ class Console:
             body = read_body(route.body, await receive(request, _BODY_LIMIT, expected="expect" in read))
         call = Call(actor, params, parameters, body, visit.peer, host, cookie)
         result = await (_finish(route, call) if route.write else route.handle(call))
+        if isinstance(result, web.Response):
+            result.headers.update(HEADERS)
+            return result
         if isinstance(result, Download):
             return await _send(request, result)
         if isinstance(result, Reply):

@@ -46,7 +46,7 @@ class Download(msgspec.Struct, frozen=True):
 
 
 Handle = Callable[[Call], Awaitable[Any]]
-"""Returns what is sent as JSON (``None``: no content), or one of the two above."""
+"""Returns what is sent as JSON (``None``: no content), one of the two above, or a response of aiohttp."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

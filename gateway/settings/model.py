@@ -115,6 +115,10 @@ class ProviderSettings(Section, frozen=True, kw_only=True, omit_defaults=True):
     models_path: str = ""
     forward_unlisted: bool | None = None
     stream_usage: Literal["", "ask", "always", "never"] = ""
+    prices: str = ""
+    """Whose list prices apply: a provider's id in ``genai-prices``."""
+    token_factor: float = 0.0
+    """Tokens of its models in one of the gateway's own count; 0: as the row says."""
     timeouts: Timeouts = Timeouts()
     fallbacks: tuple[str, ...] = ()
     """Providers to turn to. Not used yet."""

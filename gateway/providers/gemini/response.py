@@ -29,6 +29,7 @@ from gateway.providers.gemini.calls import FunctionCalls
 from gateway.providers.gemini.errors import error_object, kind_of
 from gateway.providers.gemini.members import (
     PART_MEMBERS,
+    TOOL_TYPES,
     Raw,
     calls_in,
     elements,
@@ -67,16 +68,6 @@ FINISH_REASONS = {
 _UNSPECIFIED = "UNSPECIFIED"
 _EMPTY = Raw(b"{}")
 _ZERO = Raw(b"0")
-
-TOOL_TYPES = {
-    "GOOGLE_SEARCH_WEB": "googleSearch",
-    "GOOGLE_SEARCH_IMAGE": "googleSearch",
-    "GOOGLE_MAPS": "googleMaps",
-    "URL_CONTEXT": "urlContext",
-    "FILE_SEARCH": "fileSearch",
-    "MEDIA_PROCESSING": "mediaProcessing",
-}
-"""The names of the tools that the provider runs, as requests declare them."""
 
 _CHUNK = frozenset({"candidates", "error", "modelVersion", "promptFeedback", "responseId", "usageMetadata"})
 _CANDIDATE = frozenset({"content", "finishMessage", "finishReason", "index"})
@@ -260,7 +251,7 @@ class GenerateContentResponse(ResponseAdapter):
 
 
 class EmbeddingResponse(ResponseAdapter):
-    """An answer of ``:countTokens``, ``:embedContent`` or ``:batchEmbedContents``: only the usage is read."""
+    """An answer of ``:embedContent`` or ``:batchEmbedContents``: only the usage is read."""
 
     def events(self, frame: Frame) -> tuple[Event, ...]:
         odd: list[str] = []
@@ -271,6 +262,12 @@ class EmbeddingResponse(ResponseAdapter):
 
     def error(self, error: GatewayError) -> Iterable[Payload]:
         return (Payload(msgspec.json.encode({"error": error_object(error)})),)
+
+
+class CountTokensResponse(EmbeddingResponse):
+    """An answer of ``:countTokens``."""
+
+    billed = False
 
 
 def _usage(

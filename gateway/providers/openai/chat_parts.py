@@ -58,7 +58,7 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < _LARGEST else None
 
 
-def reasoning(part: wire.Delta) -> Iterator[Event]:
+def reasoning(part: wire.Delta) -> Iterator[ReasoningDelta]:
     """Read the reasoning of a delta or message, under whichever name."""
     for text in (part.reasoning_content, part.reasoning):
         if text and isinstance(text, str):

@@ -19,9 +19,9 @@ from gateway.core.view import (
     Usage,
 )
 from gateway.providers.openai.errors import stream_error
-from gateway.providers.openai.responses_calls import CALLS, DIFFERS, Calls, whole
+from gateway.providers.openai.responses_calls import DIFFERS, Calls
 from gateway.providers.openai.responses_ending import PROGRESS
-from gateway.providers.openai.responses_request import elements, string, text
+from gateway.providers.openai.responses_items import CALLS, elements, string, text, whole
 from schemas import openai_responses as wire
 
 _RESPONSE = msgspec.json.Decoder(wire.Response)

@@ -1,0 +1,102 @@
+"""What is stored of one interaction, as a value: msgpack in the spill file, rows in the database.
+
+A value that is not known is ``None``, never 0. Money is whole nano-dollars. Bodies are redacted and capped
+before they become part of a record.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Body(msgspec.Struct, frozen=True, gc=False):
+    """A request or an answer; a request's history is cut into its messages, so that each is stored once."""
+
+    prefix: bytes
+    messages: tuple[bytes, ...] = ()
+    suffix: bytes = b""
+
+    def __bytes__(self) -> bytes:
+        """Return what a raw view shows."""
+        return b"".join((self.prefix, *self.messages, self.suffix))
+
+
+class Started(msgspec.Struct, frozen=True, gc=False):
+    """An interaction in flight: what is left of one whose process died before it ended."""
+
+    id: str
+    started_at: float
+    """Seconds since the epoch."""
+    worker: str
+    """The process that has it in hand."""
+    provider: str
+    endpoint: str
+    agent: str | None = None
+    virtual_key: str | None = None
+
+
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An interaction that has ended, whatever way it did."""
+
+    id: str
+    """Time-ordered (UUIDv7)."""
+    parent_id: str | None = None
+    source: str = "api"
+    """``api``, ``chat`` or ``dual_llm``."""
+    started_at: float
+    """Seconds since the epoch."""
+    provider: str
+    endpoint: str
+    agent: str | None = None
+    user: str | None = None
+    team: str | None = None
+    virtual_key: str | None = None
+    external_agent: str | None = None
+    session: str | None = None
+    session_source: str | None = None
+    run: str | None = None
+    client: str | None = None
+    streamed: bool = False
+    requested_model: str | None = None
+    model: str | None = None
+    response_model: str | None = None
+    status: int | None = None
+    outcome: str
+    error_kind: str | None = None
+    error: str | None = None
+    """The message of the error."""
+    finish_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_source: str = "none"
+    """``reported``, ``estimated`` or ``none``."""
+    cost: int | None = None
+    baseline_cost: int | None = None
+    """What the requested model would have cost."""
+    saved: dict[str, int | None] | None = None
+    """By ``toon``, ``model_optimization`` and ``cache``."""
+    price: dict[str, Any] | None = None
+    """The price that was charged."""
+    first_byte_ms: float | None = None
+    first_token_ms: float | None = None
+    duration_ms: float | None = None
+    overhead_ms: float | None = None
+    context_trusted: bool | None = None
+    blocked_tools: tuple[str, ...] = ()
+    decisions: list[dict[str, Any]] = []
+    notes: dict[str, Any] = {}
+    attempts: int = 0
+    request_bytes: int = 0
+    response_bytes: int = 0
+    tools: tuple[str, ...] = ()
+    """The names of the tools that the answer calls."""
+    text: str = ""
+    """What text search finds: the new messages of the request, and the answer's text."""
+    request: Body | None = None
+    forwarded: Body | None = None
+    """The request as it went upstream, where that differs."""
+    response: Body | None = None

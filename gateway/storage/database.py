@@ -1,0 +1,158 @@
+"""The connections: one that writes and a few that read, to SQLite or PostgreSQL.
+
+SQLite is used in WAL mode, where readers and the writer don't wait for each other; transactions of the writer
+begin at once as writing ones, so that two processes wait for each other rather than fail. What was committed
+survives the death of the process; ``synchronous=NORMAL`` may lose the last of it with the machine's power.
+"""
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.settings import SettingsError
+from gateway.storage.known import Known
+from gateway.storage.migrate import NewerDatabase, migrate
+
+_READERS = 4
+_STATEMENT = 5.0
+"""Seconds that a statement may take, or wait for a lock."""
+
+
+class DatabaseUnusable(SettingsError):
+    """The database can't be opened; the message says why, and it was left as it is."""
+
+
+class Database:
+    """Lends connections to the database that a URL names."""
+
+    def __init__(self, url: str, key: bytes) -> None:
+        """``key``: for the hashes under which bodies are stored."""
+        try:
+            self._url = make_url(url)
+        except ArgumentError as error:
+            raise DatabaseUnusable(f"not the URL of a database: {url!r}") from error
+        self._key = key
+        self._file: tuple[int, int] | None = None
+        self._path: Path | None = None
+        if self._url.get_backend_name() == "sqlite":
+            if not self._url.database or self._url.database == ":memory:":
+                raise DatabaseUnusable("an SQLite database needs a file, which all connections share")
+            self._path = Path(self._url.database)
+        self._writer = self._engine(1)
+        self._readers = self._engine(_READERS, read_only=True)
+
+    async def open(self) -> None:
+        """Bring the database to this version's tables. Never replaces one that can't be read."""
+        place = self._url.render_as_string(hide_password=True)
+        try:
+            self._create()
+            await migrate(self._writer)
+        except (OSError, DatabaseError, sqlite3.DatabaseError, NewerDatabase) as error:
+            await self.close()
+            reason = getattr(error, "orig", None) or error
+            raise DatabaseUnusable(f"{place} can't be used: {reason}") from error
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Lend the connection that writes, for one transaction; there is one of them in a process."""
+        await self._reopen_if_moved()
+        async with self._writer.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that sees one state of the database and can't change it."""
+        async with self._readers.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._readers.dispose()
+        await self._writer.dispose()
+
+    def _create(self) -> None:
+        """Make the file before SQLite does: it holds what was said, so it is the owner's alone."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._file = _identity(self._path)
+
+    async def _reopen_if_moved(self) -> None:
+        """SQLite writes to a file that was deleted or replaced without an error, and all of it is lost."""
+        if self._path and self._file and _identity(self._path) != self._file:
+            await self.close()
+            await self.open()
+
+    def _engine(self, connections: int, *, read_only: bool = False) -> AsyncEngine:
+        make = _postgresql if self._path is None else _sqlite
+        engine = make(self._url, connections, read_only=read_only)
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def connect(_: Any, record: Any) -> None:
+            record.info["known"] = Known(self._key)
+
+        @event.listens_for(engine.sync_engine, "rollback")
+        def rollback(connection: Connection) -> None:
+            connection.info["known"].forget()
+
+        return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=connections, max_overflow=0)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver begins no transaction by itself
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {int(_STATEMENT * 1000)}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "cache_size = -16384",  # KiB
+            "wal_autocheckpoint = 4000",  # pages: batches touch many, and a checkpoint syncs
+            f"query_only = {int(read_only)}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
+    settings = {
+        "statement_timeout": str(int(_STATEMENT * 1000)),
+        "default_transaction_read_only": "on" if read_only else "off",
+        "application_name": "llm-gateway",
+    }
+    try:
+        return create_async_engine(
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=True,  # a server that restarted costs no batch
+            connect_args={"server_settings": settings, "timeout": _STATEMENT},
+        )
+    except ImportError as error:
+        raise DatabaseUnusable(f"{error}; install llm-gateway[scale]") from error

@@ -1,0 +1,58 @@
+"""Values that a database refuses, made into ones that it takes.
+
+What clients and providers say is stored: a null character (PostgreSQL has none in text), half of a surrogate pair,
+a number of more than 64 bits, a time that is none. One such value must not hold up a batch for ever.
+"""
+
+import math
+from typing import Any, TypeVar
+
+import msgspec
+
+_Value = TypeVar("_Value", bound=msgspec.Struct)
+_LARGEST = 2**48
+"""Of numbers that are added up: the sum has 64 bits too."""
+
+
+def mended(value: _Value) -> _Value:
+    """Return a struct in which every value can be stored; the same one if all can."""
+    changes = {}
+    for name in value.__struct_fields__:
+        old = getattr(value, name)
+        new = _mended(old)
+        if new is not old:
+            changes[name] = new
+    return msgspec.structs.replace(value, **changes) if changes else value
+
+
+def _mended(value: Any) -> Any:
+    match value:
+        case str():
+            return value if _is_plain(value) else _text(value)
+        case bool() | None:
+            return value
+        case int():
+            return value if -_LARGEST <= value <= _LARGEST else (_LARGEST if value > 0 else -_LARGEST)
+        case float():
+            return value if math.isfinite(value) else 0.0
+        case dict():
+            return {_mended(key): _mended(each) for key, each in value.items()}
+        case list():
+            return [_mended(each) for each in value]
+        case tuple():
+            return tuple(_mended(each) for each in value)
+    return value
+
+
+def _is_plain(text: str) -> bool:
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

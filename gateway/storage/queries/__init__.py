@@ -1,0 +1,1 @@
+"""Every query, as a function of a connection."""

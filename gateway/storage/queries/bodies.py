@@ -1,0 +1,132 @@
+"""Bodies are content-addressed: each message is stored once, under the keyed hash of its bytes.
+
+An agent resends its conversation at every turn. So a request's history is a chain: the id of a link is the hash
+of the link before it and of its message, and a turn adds only the links that are new. When a message or link is
+used, that time is written down, at most once an hour; retention deletes by it (``queries.retention``).
+"""
+
+import time
+from collections.abc import Iterable
+
+from sqlalchemy import LargeBinary, bindparam, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.core.record import Body
+from gateway.storage.known import HASH, Known
+from gateway.storage.statement import Statement, insert
+from gateway.storage.tables import contents, histories, interactions, messages
+
+TOUCH = 3600
+"""Seconds for which the use of something stored may go unsaid."""
+
+_NOTHING = bytes(HASH)
+
+_add_message = Statement(
+    lambda dialect: (
+        (made := insert(dialect, messages))
+        .values({name: bindparam(name) for name in ("hash", "used_at", "content")})
+        .on_conflict_do_update(index_elements=["hash"], set_={"used_at": made.excluded.used_at})
+    )
+)
+_add_history = Statement(
+    lambda dialect: (
+        (made := insert(dialect, histories))
+        .values({name: bindparam(name) for name in ("id", "used_at", "parent", "message")})
+        .on_conflict_do_update(index_elements=["id"], set_={"used_at": made.excluded.used_at})
+    )
+)
+
+
+class Bodies:
+    """The bodies of one batch: what of them has to be written, and what stands for each."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._now = int(time.time())
+        self._messages: dict[bytes, bytes] = {}
+        self._histories: dict[bytes, tuple[bytes, bytes]] = {}
+
+    def add(self, body: Body | None) -> bytes | None:
+        """Return what stands for a body."""
+        if body is None:
+            return None
+        history = _NOTHING
+        for message in body.messages:
+            history = self._link(history, message)
+        return (
+            self._message(body.prefix) + history + (self._message(body.suffix) if body.suffix else _NOTHING)
+        )
+
+    async def write(self, connection: AsyncConnection) -> None:
+        """Write what is new."""
+        now = self._now
+        await _add_message(
+            connection, [(found, now, content) for found, content in sorted(self._messages.items())]
+        )
+        await _add_history(
+            connection,
+            [(found, now, parent, message) for found, (parent, message) in sorted(self._histories.items())],
+        )
+
+    def _message(self, content: bytes) -> bytes:
+        found = self._known.hash(content)
+        if not self._is_known(found):
+            self._messages[found] = content
+        return found
+
+    def _link(self, parent: bytes, message: bytes) -> bytes:
+        # A known link means a known message: both were written, or touched, together.
+        found = self._known.hash(parent + message)
+        if not self._is_known(found):
+            self._histories[found] = parent, self._message(message)
+        return found
+
+    def _is_known(self, found: bytes) -> bool:
+        used = self._known.used.get(found)
+        if used is not None and self._now - used < TOUCH // 2:
+            return True
+        self._known.used[found] = self._now
+        return False
+
+
+async def read(connection: AsyncConnection, id_: str, which: str) -> bytes | None:
+    """Return a body as it is stored, ``which`` of ``request``, ``forwarded`` and ``response``."""
+    query = (
+        select(contents.c[which])
+        .join_from(interactions, contents, contents.c.number == interactions.c.content)
+        .where(interactions.c.id == id_)
+    )
+    body = (await connection.execute(query)).scalar()
+    if body is None:
+        return None
+    prefix, history, suffix = body[:HASH], body[HASH : 2 * HASH], body[2 * HASH :]
+    pieces = await _contents(connection, [prefix, suffix])
+    return b"".join((pieces.get(prefix, b""), *await _history(connection, history), pieces.get(suffix, b"")))
+
+
+async def _contents(connection: AsyncConnection, hashes: Iterable[bytes]) -> dict[bytes, bytes]:
+    found = await connection.execute(
+        select(messages.c.hash, messages.c.content).where(messages.c.hash.in_(list(hashes)))
+    )
+    return {bytes(row.hash): bytes(row.content) for row in found}
+
+
+async def _history(connection: AsyncConnection, last: bytes) -> list[bytes]:
+    if last == _NOTHING:
+        return []
+    chain = (
+        select(literal(0).label("depth"), histories.c.parent, histories.c.message)
+        .where(histories.c.id == bindparam("last", last, LargeBinary))
+        .cte("chain", recursive=True)
+    )
+    chain = chain.union_all(
+        select(chain.c.depth + 1, histories.c.parent, histories.c.message).where(
+            histories.c.id == chain.c.parent
+        )
+    )
+    found = await connection.execute(
+        select(messages.c.content)
+        .join_from(chain, messages, messages.c.hash == chain.c.message)
+        .order_by(chain.c.depth.desc())
+    )
+    return [bytes(content) for content in found.scalars()]

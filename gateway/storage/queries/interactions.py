@@ -1,0 +1,181 @@
+"""Writing interactions: everything that one batch changes, in one transaction, exactly once.
+
+A batch is written fast when all of it is new. One whose commit may have succeeded, or that failed, is written
+``again``: rows that are there are skipped, so that nothing is counted twice, and values which a database refuses
+are mended, so that one odd record never holds up the others.
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.core.record import Record, Started
+from gateway.storage.known import known
+from gateway.storage.mending import mended
+from gateway.storage.queries import facets, usage
+from gateway.storage.queries.bodies import Bodies
+from gateway.storage.queries.state import increase
+from gateway.storage.statement import Statement, insert
+from gateway.storage.tables import contents, in_flight, interactions
+
+_json = msgspec.json.Encoder().encode
+
+
+class _Data(msgspec.Struct, omit_defaults=True, gc=False):
+    """What is shown of a record, and neither selected nor summed."""
+
+    parent_id: str | None
+    endpoint: str
+    virtual_key: str | None
+    external_agent: str | None
+    session_source: str | None
+    run: str | None
+    client: str | None
+    streamed: bool
+    requested_model: str | None
+    response_model: str | None
+    error: str | None
+    finish_reason: str | None
+    usage_source: str
+    price: dict[str, Any] | None
+    first_byte_ms: float | None
+    first_token_ms: float | None
+    overhead_ms: float | None
+    context_trusted: bool | None
+    blocked_tools: tuple[str, ...]
+    decisions: list[dict[str, Any]]
+    notes: dict[str, Any]
+    attempts: int
+    request_bytes: int
+    response_bytes: int
+
+
+_data = attrgetter(*_Data.__struct_fields__)
+_COLUMNS = [column.name for column in interactions.columns]
+_CONTENT = [column.name for column in contents.columns]
+_add = Statement(lambda dialect: insert(dialect, interactions).values({n: bindparam(n) for n in _COLUMNS}))
+_add_contents = Statement(
+    lambda dialect: insert(dialect, contents).values({name: bindparam(name) for name in _CONTENT})
+)
+_start = Statement(
+    lambda dialect: (
+        insert(dialect, in_flight)
+        .values({column.name: bindparam(column.name) for column in in_flight.columns})
+        .on_conflict_do_nothing()
+    )
+)
+_end = Statement(lambda _: delete(in_flight).where(in_flight.c.id == bindparam("ended")))
+
+
+async def write(
+    connection: AsyncConnection,
+    starts: Sequence[Started],
+    records: Sequence[Record],
+    *,
+    again: bool = False,
+) -> None:
+    """Write the interactions that began and those that ended; a record takes the place of its start."""
+    if again:
+        starts, records = [mended(each) for each in starts], [mended(each) for each in records]
+        records = await _missing(connection, records)
+    ended = {record.id for record in records}
+    begun = [_start_row(each) for each in starts if each.id not in ended]
+    started = known(connection).started
+    await _start(connection, begun)
+    started.update(row[0] for row in begun)
+    if not records:
+        return
+    of = [facets.facet(record) for record in records]
+    used: dict[facets.Facet, list[str]] = {}
+    for facet, record in zip(of, records, strict=True):
+        used.setdefault(facet, []).append(record.id)
+    numbers = await facets.write(connection, used)
+    placed = [(record, numbers[facet]) for record, facet in zip(records, of, strict=True)]
+    content = await _write_contents(connection, placed)
+    await _add(connection, [_row(record, facet, content.get(record.id)) for record, facet in placed])
+    await usage.add(connection, records)
+    # A start that another connection wrote stays, until `close_lost` finds that its interaction is there.
+    await _end(connection, [(id_,) for id_ in sorted(ended & started)])
+    started -= ended
+
+
+async def close_lost(connection: AsyncConnection, worker: str | None = None) -> int:
+    """Record as lost what a dead process had in hand; ``None``: whatever began. Returns how many."""
+    query = select(in_flight)
+    if worker is not None:
+        query = query.where(in_flight.c.worker == worker)
+    rows = (await connection.execute(query)).all()
+    lost = [
+        Record(
+            id=row.id,
+            started_at=row.started_at,
+            provider=row.provider,
+            endpoint=row.endpoint,
+            agent=row.agent,
+            virtual_key=row.virtual_key,
+            outcome="lost",
+        )
+        for row in rows
+    ]
+    await write(connection, (), lost, again=True)
+    await _end(connection, [(row.id,) for row in rows])
+    return len(rows)
+
+
+async def _missing(connection: AsyncConnection, records: Sequence[Record]) -> list[Record]:
+    """Return the records whose rows are not there, each id once."""
+    by_id = {record.id: record for record in records}
+    there = await connection.execute(select(interactions.c.id).where(interactions.c.id.in_(list(by_id))))
+    stored = set(there.scalars())
+    await _end(connection, [(id_,) for id_ in sorted(stored)])
+    return [record for id_, record in by_id.items() if id_ not in stored]
+
+
+async def _write_contents(
+    connection: AsyncConnection, records: Sequence[tuple[Record, int]]
+) -> dict[str, int]:
+    """Store what was said; return the number of each interaction's row."""
+    said = [(r, facet) for r, facet in records if r.text or r.request or r.response]
+    if not said:
+        return {}
+    last = await increase(connection, "contents", len(said))
+    bodies = Bodies(known(connection))
+    rows = [
+        (number, r.id, facet, bodies.add(r.request), bodies.add(r.forwarded), bodies.add(r.response), r.text)
+        for number, (r, facet) in enumerate(said, last - len(said) + 1)
+    ]
+    await bodies.write(connection)
+    await _add_contents(connection, rows)
+    return {row[1]: row[0] for row in rows}
+
+
+def _start_row(s: Started) -> tuple[Any, ...]:
+    return s.id, s.started_at, s.worker, s.provider, s.endpoint, s.agent, s.virtual_key
+
+
+def _row(r: Record, facet: int, content: int | None) -> tuple[Any, ...]:
+    saved = r.saved or {}
+    return (
+        r.id,
+        facet,
+        content,
+        r.session,
+        r.started_at,
+        r.duration_ms,
+        r.input_tokens,
+        r.output_tokens,
+        r.cache_read_tokens,
+        r.cache_write_tokens,
+        r.cache_write_1h_tokens,
+        r.reasoning_tokens,
+        r.cost,
+        r.baseline_cost,
+        saved.get("toon"),
+        saved.get("model_optimization"),
+        saved.get("cache"),
+        _json(_Data(*_data(r))).decode(),
+    )
