@@ -14,18 +14,19 @@ _LARGEST = 2**48
 """Of numbers that are added up: the sum has 64 bits too."""
 
 
-def mended(value: _Value) -> _Value:
+def mended_struct(value: _Value) -> _Value:
     """Return a struct in which every value can be stored; the same one if all can."""
     changes = {}
     for name in value.__struct_fields__:
         old = getattr(value, name)
-        new = _mended(old)
+        new = mended(old)
         if new is not old:
             changes[name] = new
     return msgspec.structs.replace(value, **changes) if changes else value
 
 
-def _mended(value: Any) -> Any:
+def mended(value: Any) -> Any:
+    """Return a value that can be stored; the same one if it can."""
     match value:
         case str():
             return value if _is_plain(value) else _text(value)
@@ -36,11 +37,11 @@ def _mended(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else 0.0
         case dict():
-            return {_mended(key): _mended(each) for key, each in value.items()}
+            return {mended(key): mended(each) for key, each in value.items()}
         case list():
-            return [_mended(each) for each in value]
+            return [mended(each) for each in value]
         case tuple():
-            return tuple(_mended(each) for each in value)
+            return tuple(mended(each) for each in value)
     return value
 
 

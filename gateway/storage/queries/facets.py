@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import BindParameter, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.record import Record
@@ -31,14 +31,19 @@ _add_tool = Statement(
         .on_conflict_do_nothing()
     )
 )
-_older = bindparam("first", type_=facets.c.first_id.type)
-_newer = bindparam("last", type_=facets.c.last_id.type)
+
+
+def _id(name: str) -> BindParameter[str]:
+    return bindparam(name, type_=facets.c.first_id.type)
+
+
+# Each parameter has a name of its own: a tuple has one value for each.
 _used = Statement(
     lambda _: (
         update(facets)
         .values(
-            first_id=case((facets.c.first_id > _older, _older), else_=facets.c.first_id),
-            last_id=case((facets.c.last_id < _newer, _newer), else_=facets.c.last_id),
+            first_id=case((facets.c.first_id > _id("older"), _id("first")), else_=facets.c.first_id),
+            last_id=case((facets.c.last_id < _id("newer"), _id("last")), else_=facets.c.last_id),
         )
         .where(facets.c.id == bindparam("facet"))
     )

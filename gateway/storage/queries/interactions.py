@@ -14,8 +14,9 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.record import Record, Started
+from gateway.storage.details import Details
 from gateway.storage.known import known
-from gateway.storage.mending import mended
+from gateway.storage.mending import mended_struct
 from gateway.storage.queries import facets, usage
 from gateway.storage.queries.bodies import Bodies
 from gateway.storage.queries.state import increase
@@ -23,38 +24,7 @@ from gateway.storage.statement import Statement, insert
 from gateway.storage.tables import contents, in_flight, interactions
 
 _json = msgspec.json.Encoder().encode
-
-
-class _Data(msgspec.Struct, omit_defaults=True, gc=False):
-    """What is shown of a record, and neither selected nor summed."""
-
-    parent_id: str | None
-    endpoint: str
-    virtual_key: str | None
-    external_agent: str | None
-    session_source: str | None
-    run: str | None
-    client: str | None
-    streamed: bool
-    requested_model: str | None
-    response_model: str | None
-    error: str | None
-    finish_reason: str | None
-    usage_source: str
-    price: dict[str, Any] | None
-    first_byte_ms: float | None
-    first_token_ms: float | None
-    overhead_ms: float | None
-    context_trusted: bool | None
-    blocked_tools: tuple[str, ...]
-    decisions: list[dict[str, Any]]
-    notes: dict[str, Any]
-    attempts: int
-    request_bytes: int
-    response_bytes: int
-
-
-_data = attrgetter(*_Data.__struct_fields__)
+_details = attrgetter(*Details.__struct_fields__)
 _COLUMNS = [column.name for column in interactions.columns]
 _CONTENT = [column.name for column in contents.columns]
 _add = Statement(lambda dialect: insert(dialect, interactions).values({n: bindparam(n) for n in _COLUMNS}))
@@ -79,10 +49,10 @@ async def write(
     again: bool = False,
 ) -> None:
     """Write the interactions that began and those that ended; a record takes the place of its start."""
-    if again:
-        starts, records = [mended(each) for each in starts], [mended(each) for each in records]
-        records = await _missing(connection, records)
     ended = {record.id for record in records}
+    if again:
+        starts, records = [mended_struct(each) for each in starts], [mended_struct(each) for each in records]
+        records = await _missing(connection, records)
     begun = [_start_row(each) for each in starts if each.id not in ended]
     started = known(connection).started
     await _start(connection, begun)
@@ -177,5 +147,5 @@ def _row(r: Record, facet: int, content: int | None) -> tuple[Any, ...]:
         saved.get("toon"),
         saved.get("model_optimization"),
         saved.get("cache"),
-        _json(_Data(*_data(r))).decode(),
+        _json(Details(*_details(r))).decode(),
     )
