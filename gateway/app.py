@@ -155,7 +155,12 @@ class Gateway:
         self._recorder.start()
         self._watchdog.start()
         settings = self.settings
-        console = make_console(settings, self._health, self._registry, self.snapshots, self.keyring)
+        console = make_console(
+            ConsoleParts(
+                settings, self._health, self._registry, self.snapshots, self.keyring, self.providers, self.secrets,
+                self._archive.database, self._look,
+            )
+        )
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
