@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -54,7 +54,7 @@ def _load(arguments: argparse.Namespace) -> Settings:
 
 
 def _serve(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
-    return _run(_serving(_load(arguments), stages))
+    return _run(_serving(arguments, stages))
 
 
 def _demo(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
@@ -81,11 +81,17 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> int:
     return 0
 
 
-async def _serving(loaded: Settings, stages: Sequence[Stage]) -> None:
+async def _serving(arguments: argparse.Namespace, stages: Sequence[Stage]) -> None:
+    loaded = _load(arguments)
     configure(loaded.log)
     providers, secrets = app.load_providers(loaded, os.environ)
     app.warn(loaded, providers)
-    gateway = app.Gateway(loaded, providers, secrets, stages)
+
+    def reread() -> tuple[Settings, Mapping[str, str]]:
+        changed = _load(arguments)
+        return changed, app.load_providers(changed, os.environ)[1]
+
+    gateway = app.Gateway(loaded, providers, secrets, stages, reread)
     stop, hurry = _signals()
     await gateway.start()
     banner.show(gateway)

@@ -18,7 +18,7 @@ from gateway.console.api import make_console
 from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
 from gateway.core.redaction import Redactor
-from gateway.core.snapshot import Snapshot, Snapshots, build
+from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
@@ -37,6 +37,7 @@ from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.metrics import Metrics
 from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
+from gateway.storage.snapshot import DatabaseSource, Refresh, Reread
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -93,11 +94,6 @@ def make_stages(
     ]
 
 
-def snapshot(settings: Settings, secrets: Mapping[str, str]) -> Snapshot:
-    """Return what holds by the settings alone."""
-    return build(settings.declared, auth=settings.auth, default_agent=settings.default_agent, secrets=secrets)
-
-
 class Gateway:
     """A running gateway: two ports, and all that is behind them."""
 
@@ -107,17 +103,24 @@ class Gateway:
         providers: Providers,
         secrets: Mapping[str, str],
         features: Sequence[Stage] = (),
+        reread: Reread | None = None,
     ) -> None:
-        """``features``: stages of an embedder, between ours that admit and ours that record."""
+        """``features``: stages of an embedder, between ours that admit and ours that record.
+
+        ``reread``: reads settings and secrets anew when their file has changed; without it they stay.
+        """
         self.settings = settings
         self.providers = providers
         self.secrets = secrets
         self.keyring = load_keyring(settings)
-        self.snapshots = Snapshots(snapshot(settings, secrets))
         self._registry = Registry()
         self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
+        source = DatabaseSource(self._archive.database)
+        self._refresh = Refresh(settings, secrets, self.keyring, source=source, reread=reread)
         pipeline = Pipeline(
-            make_stages(settings, self.snapshots, self.keyring, features, self._archive, self._registry)
+            make_stages(
+                settings, self._refresh.snapshots, self.keyring, features, self._archive, self._registry
+            )
         )
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
@@ -154,6 +157,7 @@ class Gateway:
         await self._upstream.open()
         self._recorder.start()
         self._watchdog.start()
+        await self._refresh.start()
         settings = self.settings
         console = make_console(
             ConsoleParts(
@@ -210,10 +214,11 @@ class Gateway:
         for server, listener in self._servers:
             listener.close()
             await server.shutdown(1.0)
+        self._refresh.stop()
         try:
             await self._recorder.close()
         except TimeoutError:
-            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)  # noqa: TRY400  # where it hung says nothing
+            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)
         await self._archive.close()
         self._watchdog.stop()
         await self._upstream.close()

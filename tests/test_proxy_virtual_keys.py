@@ -6,12 +6,14 @@ What one carrier is refused, all are; and whatever happens, no virtual key reach
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
 
 from gateway.secrets import Keyring, new_virtual_key
 from tests.clients.scripted import Scripted, http, request, scripted
+from tests.harness.client import exchange
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -167,14 +169,42 @@ async def test_a_model_in_the_path_is_the_one_that_is_judged(gate, path):
     await gate.refused(sent)
 
 
+HOSTILE = [
+    "' OR '1'='1",
+    "x'; DROP TABLE virtual_keys; --",
+    '" OR ""="',
+    "%' UNION SELECT 1 --",
+    "\\x00'",
+    "{{7*7}}",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_what_would_be_a_query_elsewhere_is_only_text(gate, text):
+    """In every slot for a key, an agent or a label; none is more than unknown."""
+    valid = f"x-api-key: {KEYS['valid']}"
+    target = ROUTES["adapted"][2]
+    for key in (f"gw_{text}", KEYS["valid"] + text):
+        for headers, query in (carried(key)[carrier] for carrier in CARRIERS[:3]):
+            got = await gate.refused(request(target + query, CHAT, headers))
+            assert got.raw[9:12] == b"401", got.raw[:200]
+        got = await gate.refused(request(f"{target}?key={quote(key)}", CHAT))
+        assert got.raw[9:12] == b"401", got.raw[:200]
+    got = await gate.refused(request(target, CHAT, [valid, f"X-Gateway-Agent: {text}"]))
+    assert got.raw[9:12] == b"400"
+    got = await gate.refused(request(f"/v1/openai/@{quote(text, safe='')}/chat/completions", CHAT, [valid]))
+    assert got.raw[9:12] == b"400"
+    labels = [f"X-Gateway-{name}: {text}" for name in ("User-Id", "Session-Id", "Run-Id", "Agent-Id")]
+    got, _ = await gate.ask(request(target, CHAT, [valid, *labels]), http(b"{}"))
+    assert (await gate.record(got))["user"] == text
+
+
 async def test_many_at_once_are_not_mixed_up(gate):
     """A key that holds, and one that does not, in turn and at the same time."""
     await gate.reset()
     target = ROUTES["adapted"][2]
 
     async def refused(state: str) -> bool:
-        from tests.harness.client import exchange
-
         got = await exchange(gate.gateway.port, request(target, CHAT, [f"x-api-key: {KEYS[state]}"]))
         return got.raw.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 403 "))
 

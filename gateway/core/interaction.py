@@ -134,8 +134,6 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     finished: float | None = None
     overhead: float | None = None
     """Seconds of the gateway's own, until the first byte left."""
-    cost: int | None = None
-    """Nano-dollars; ``None``: not known."""
 
     def fail(self, error: GatewayError) -> None:
         """Note the failure that ended this interaction."""

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 
 from gateway.core.edit import split
+from gateway.core.errors import GatewayError
 from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
 from gateway.core.redaction import Redactor
 from gateway.core.search import searchable
 from gateway.core.stage import Stage
-from gateway.core.view import Path, Usage
+from gateway.core.view import Completion, Path, Usage
 
 Write = Callable[[Sequence[dict[str, Any]]], None]
 Store = Callable[[Sequence[Started], Sequence[Record]], Awaitable[None]]
@@ -88,24 +89,29 @@ class InteractionLog(Stage):
         return row
 
     def _add_bodies(self, row: Record, i: Interaction) -> None:
-        request = i.request
+        response = bytes(i.response)
         if self._redactor:
-            row.text = self._redactor.text(searchable(request, i.completion, _SEARCHED))
-            row.request = self._split(request.body, request.history)
+            self._add_redacted(row, i, response)
         else:
-            row.text = searchable(request, i.completion, _SEARCHED)
-            if request.body:
-                prefix, messages, suffix = request.pieces
-                row.request = self._capped(prefix, messages, suffix)
+            row.text = searchable(i.request, i.completion, _SEARCHED)
+            row.request = self._capped(*i.request.pieces) if i.request.body else None
+            row.response = self._capped(response) if response else None
         if i.forwarded:
-            row.forwarded = self._split(i.forwarded, request.history)
-        if i.response:
-            row.response = self._capped(self._redactor.body(bytes(i.response)))
+            row.forwarded = self._split(self._redactor.body(i.forwarded), i.request.history)
 
-    def _split(self, body: bytes, history: Path) -> Body | None:
-        if not body:
-            return None
-        body = self._redactor.body(body)
+    def _add_redacted(self, row: Record, i: Interaction, response: bytes) -> None:
+        """Search must not find what is not stored, so it reads what is left."""
+        body, answer = self._redactor.body(i.request.body), self._redactor.body(response)
+        row.request = self._split(body, i.request.history) if body else None
+        row.response = self._capped(answer) if answer else None
+        try:
+            left = type(i.request)(body, i.request.params, i.request.quirks)
+        except GatewayError:
+            return
+        said = i.completion if answer == response else Completion()
+        row.text = self._redactor.text(searchable(left, said, _SEARCHED))
+
+    def _split(self, body: bytes, history: Path) -> Body:
         return self._capped(*((history and split(body, history)) or (body,)))
 
     def _capped(self, prefix: bytes, messages: Sequence[bytes] = (), suffix: bytes = b"") -> Body:

@@ -76,7 +76,7 @@ class Archive:
         await self._journal.close()
         await self.database.close()
 
-    async def _commit(self, starts: Sequence[Started], records: Sequence[Record], again: bool) -> None:  # noqa: FBT001  # as Commit has it
+    async def _commit(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> None:
         async with self.database.write() as connection:
             await interactions.write(connection, starts, records, again=again)
 
@@ -92,8 +92,8 @@ class Archive:
         """Make searchable what the log did not wait for, in short turns."""
         while not await self._stopped(_IDLE):
             with _put_off("search"):
-                while not self._stop.is_set() and await self._index_some():
-                    await asyncio.sleep(_TURN)
+                while await self._index_some() and not await self._stopped(_TURN):
+                    pass
 
     async def _index_some(self) -> bool:
         async with self.database.write() as connection:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
@@ -28,8 +29,13 @@ _OUR_FAULT = (DataError, IntegrityError)
 """What a record itself can cause: trying again won't help."""
 
 _log = structlog.get_logger()
-Commit = Callable[[Sequence[Started], Sequence[Record], bool], Awaitable[None]]
-"""Write start rows and records in one transaction; if the last argument is true, skip those that are there."""
+
+
+class Commit(Protocol):
+    """Writes start rows and records in one transaction."""
+
+    async def __call__(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> None:
+        """``again``: skip those that are there already."""
 
 
 class Journal:
@@ -135,7 +141,7 @@ class Journal:
 
     async def _try_commit(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> bool:
         try:
-            await self._commit(starts, records, again)
+            await self._commit(starts, records, again=again)
         except _OUR_FAULT:
             if not await self._one_by_one(starts, records):
                 return False
@@ -147,11 +153,10 @@ class Journal:
 
     async def _one_by_one(self, starts: Sequence[Started], records: Sequence[Record]) -> bool:
         """Find the record that the database can't hold; the others must not suffer for it."""
-        for entry in (*starts, *records):
-            alone: tuple[list[Started], list[Record]] = ([], [])
-            alone[isinstance(entry, Record)].append(entry)  # type: ignore[arg-type]  # each list has its own kind
+        entries: list[Entry] = [*starts, *records]
+        for entry in entries:
             try:
-                await self._commit(*alone, True)
+                await self._commit(*_sorted([entry]), again=True)
             except _OUR_FAULT as error:
                 self.rejected += 1
                 _log.error("the database can't hold a record", id=entry.id, error=_reason(error))
@@ -197,10 +202,9 @@ class Journal:
             entries, after = await asyncio.to_thread(spill.read, position, _BATCH)
             if not entries:
                 break
-            starts = [entry for entry in entries if isinstance(entry, Started)]
-            records = [entry for entry in entries if isinstance(entry, Record)]
+            starts, records = _sorted(entries)
             try:
-                await self._commit(starts, records, True)
+                await self._commit(starts, records, again=True)
             except _OUR_FAULT:
                 if not await self._one_by_one(starts, records):
                     raise OSError("the database failed while records were tried one by one") from None
@@ -212,6 +216,11 @@ class Journal:
                 "a spill file is damaged; its rest is kept aside", file=str(kept), bytes=spill.size - position
             )
         return position
+
+
+def _sorted(entries: Sequence[Entry]) -> tuple[list[Started], list[Record]]:
+    starts = [entry for entry in entries if isinstance(entry, Started)]
+    return starts, [entry for entry in entries if isinstance(entry, Record)]
 
 
 def _reason(error: Exception) -> str:

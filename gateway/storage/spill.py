@@ -58,7 +58,7 @@ class Spill:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries, all of them or none; raises ``OSError`` or ``SpillFull``."""
-        frames = []
+        frames: list[bytes] = []
         for entry in entries:
             data = type(entry).__name__[:1].encode() + _encode(entry)
             frames += (_HEAD.pack(len(data), zlib.crc32(data)), data)

@@ -12,7 +12,11 @@ CASES = [
     (["$.a"], b'{"a":1,"b":2}', b'{"a":"[redacted]","b":2}'),
     (["$.a"], b'{"b":{"a":1}}', b'{"b":{"a":1}}'),
     (["$.a.b"], b'{"a": {"b": [1, {"c": 2}], "d": 3}}', b'{"a": {"b": "[redacted]", "d": 3}}'),
-    (["$.m[*].c"], b'{"m":[{"c":1},{"d":2},{"c":null}]}', b'{"m":[{"c":"[redacted]"},{"d":2},{"c":"[redacted]"}]}'),
+    (
+        ["$.m[*].c"],
+        b'{"m":[{"c":1},{"d":2},{"c":null}]}',
+        b'{"m":[{"c":"[redacted]"},{"d":2},{"c":"[redacted]"}]}',
+    ),
     (["$.m[1]"], b'{"m":[1, 2, 3]}', b'{"m":[1, "[redacted]", 3]}'),
     (["$.m[9]", "$.m.x"], b'{"m":[1]}', b'{"m":[1]}'),
     (["$[*].a"], b'[{"a":1}]', b'[{"a":"[redacted]"}]'),
@@ -47,7 +51,9 @@ def test_whether_there_is_anything_to_do():
     assert Redactor(["a"])
 
 
-@pytest.mark.parametrize("rule", ["$", "$.", "$a", "$.a[", "$.a[x]", "$.a..b", "$.a[*", "(", "[z-a]", "a{2,1}"])
+@pytest.mark.parametrize(
+    "rule", ["$", "$.", "$a", "$.a[", "$.a[x]", "$.a..b", "$.a[*", "(", "[z-a]", "a{2,1}"]
+)
 def test_rules_that_mean_nothing(rule):
     with pytest.raises(RuleError, match="is not a"):
         Redactor([rule])

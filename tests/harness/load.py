@@ -42,7 +42,9 @@ class Load:
         dialect = DIALECTS["chat"]
         self.upstream.marked[MODEL.encode()] = compile_script([whole(lambda d: d.whole())], dialect)
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        self._tasks = [asyncio.create_task(self._ask(number)) for number in range(self.connections)]
+        self._tasks = [
+            asyncio.get_running_loop().create_task(self._ask(number)) for number in range(self.connections)
+        ]
         return self
 
     async def __aexit__(
@@ -57,9 +59,15 @@ class Load:
         count = 0
         while not self._stop:
             count += 1
-            body = b'{"model":"%s","messages":[{"role":"user","content":"%d-%d"}]}' % (MODEL.encode(), number, count)
+            body = b'{"model":"%s","messages":[{"role":"user","content":"%d-%d"}]}' % (
+                MODEL.encode(),
+                number,
+                count,
+            )
             try:
-                async with self._session.post(url, data=body, headers={"content-type": "application/json"}) as got:
+                async with self._session.post(
+                    url, data=body, headers={"content-type": "application/json"}
+                ) as got:
                     await got.read()
                     answer = Answer(
                         got.headers["x-gateway-interaction-id"],

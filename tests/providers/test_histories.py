@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.core.view import Message, Part
 from gateway.providers import load
 from gateway.providers.anthropic.request import MessagesRequest
-from gateway.providers.gemini.request import EmbedContentRequest, GenerateContentRequest
+from gateway.providers.gemini.request import CountTokensRequest, EmbedContentRequest, GenerateContentRequest
 from gateway.providers.openai.chat_request import ChatRequest
 from gateway.providers.openai.responses_request import ResponsesRequest
 from gateway.testing import load_cases, read_request
@@ -411,6 +411,19 @@ def test_gemini(content, role, parts):
 )  # fmt: skip
 def test_what_stands_elsewhere(adapter, body, messages):
     assert adapter(msgspec.json.encode(body)).messages() == messages
+
+
+@pytest.mark.parametrize("root", ["generateContentRequest", "generate_content_request"])
+def test_a_history_within_another_request(root):
+    body = msgspec.json.encode({root: {"contents": ["a", gemini({"text": "b"})]}})
+    assert CountTokensRequest(body).pieces[1:] == (
+        [b'"a"', b',{"role":"user","parts":[{"text":"b"}]}'],
+        b"]}}",
+    )
+    assert CountTokensRequest(body).messages() == [
+        Message("user", (text("a"),)),
+        Message("user", (text("b"),)),
+    ]
 
 
 def words(value):
