@@ -14,7 +14,7 @@ from aioprometheus.collectors import Registry
 from gateway import providers as provider_modules
 from gateway import settings as configuration
 from gateway import vitals
-from gateway.console.api import make_console
+from gateway.console.api import ConsoleParts, make_console
 from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
 from gateway.core.redaction import Redactor
@@ -161,8 +161,15 @@ class Gateway:
         settings = self.settings
         console = make_console(
             ConsoleParts(
-                settings, self._health, self._registry, self.snapshots, self.keyring, self.providers, self.secrets,
-                self._archive.database, self._look,
+                settings=settings,
+                health=self._health,
+                registry=self._registry,
+                snapshots=self._refresh.snapshots,
+                keyring=self.keyring,
+                providers=self.providers,
+                secrets=self.secrets,
+                database=self._archive.database,
+                look=self._refresh.look,
             )
         )
         try:

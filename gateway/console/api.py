@@ -27,7 +27,7 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 
 
-class Parts(msgspec.Struct, frozen=True):
+class ConsoleParts(msgspec.Struct, frozen=True, kw_only=True):
     """What of a gateway the console shows and changes."""
 
     settings: Settings
@@ -43,7 +43,7 @@ class Parts(msgspec.Struct, frozen=True):
     """Takes over at once what was changed in the database."""
 
 
-def make_console(parts: Parts) -> Console:
+def make_console(parts: ConsoleParts) -> Console:
     """Return the console of a gateway; one that is switched off shows health and metrics alone."""
     settings = parts.settings
     sites = Sites(settings.console_host, settings.console_hosts)

@@ -19,9 +19,9 @@ from gateway.core.entities import ProviderSecret
 from gateway.core.provider import Provider
 from gateway.secrets import Keyring
 from gateway.storage.queries import entities
+from gateway.storage.snapshot import SECRET_FIELD
 
 _KIND = "provider_secrets"
-_FIELD = "ciphertext"
 _HINTED = 16
 """Characters of the shortest key whose last four tell nothing."""
 _MOST = 1000
@@ -160,7 +160,7 @@ class ProviderRoutes:
             raise Refusal(400, "This is one of the gateway's own keys, not the provider's.", "api_key")
         hint = secret[-4:] if len(secret) >= _HINTED else ""
         # A provider has one key, so its name is the id, to which the ciphertext is bound.
-        ciphertext = self._keyring.seal(secret, provider, _FIELD)
+        ciphertext = self._keyring.seal(secret, provider, SECRET_FIELD)
         return ProviderSecret(id=provider, provider=provider, hint=hint, ciphertext=ciphertext)
 
     def _shown(self, name: str, stored: ProviderSecret | None) -> ShownProvider:

@@ -21,7 +21,6 @@ from gateway.storage.queries import audit, state
 from gateway.storage.queries.reading import lenient
 from gateway.storage.tables import entities
 
-
 _Entity = TypeVar("_Entity", bound=msgspec.Struct)
 _log = structlog.get_logger()
 _HIDDEN = frozenset({"hash", "ciphertext"})
