@@ -14,6 +14,7 @@ from gateway.storage.queries.filter import Filter
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Money = Annotated[str, msgspec.Meta(description="Dollars, as a decimal number.")]
 
 
@@ -24,7 +25,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Listed(Query, frozen=True, kw_only=True):
     """Which page of a list."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    limit: Limit = 50
     after: Text | None = None
     """The ``next`` of the page before."""
 
@@ -55,8 +56,11 @@ class Filters(Query, frozen=True, kw_only=True):
         return Filter(from_=seconds(self.from_), to=seconds(self.to), **own)
 
 
-class ListedFilters(Filters, Listed, frozen=True, kw_only=True):
+class ListedFilters(Filters, frozen=True, kw_only=True):
     """Which page of which interactions."""
+
+    limit: Limit = 50
+    after: Text | None = None
 
 
 def seconds(time: datetime | None) -> float | None:
@@ -156,8 +160,12 @@ class Conversation(msgspec.Struct, kw_only=True):
     tools: list[DeclaredTool]
 
 
-class Viewed(Interaction, Conversation, kw_only=True):
-    """One interaction, with what was said in it."""
+class Viewed(Interaction, kw_only=True):
+    """One interaction, and the conversation in it."""
+
+    messages: list[Message]
+    answer: Answer
+    tools: list[DeclaredTool]
 
 
 class Session(Used, kw_only=True):
