@@ -39,7 +39,11 @@ def read_query(kind: type[msgspec.Struct] | None, text: str) -> Any:
         if values:
             raise Refusal(400, "There is no such parameter.", next(iter(values)))
         return None
-    return _convert(values, kind, strict=False)
+    query = _convert(values, kind, strict=False)
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name in values and getattr(query, field.name) is None:
+            raise Refusal(400, "Leave out what is not said.", field.encode_name)  # it was written as null
+    return query
 
 
 def read_body(kind: type[msgspec.Struct] | None, body: bytes) -> Any:

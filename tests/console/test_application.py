@@ -35,7 +35,7 @@ async def say(call):
 
 
 async def fail(call):
-    raise RuntimeError("SELECT secret FROM /home/x at http://upstream.example")
+    raise RuntimeError("SELECT secret FROM x at http://upstream.example")
 
 
 async def refuse(call):

@@ -46,7 +46,7 @@ async def test_a_key_is_bound_to_its_provider(running):
     await running.made(ADMIN, "/api/providers", provider="openai", api_key=SECRET)
     created = running.refresh._created["provider_secrets"][0]
     assert running.keyring.open(created.ciphertext, "openai", SECRET_FIELD) == SECRET
-    with pytest.raises(Exception, match="damaged|another place"):
+    with pytest.raises(Exception, match="another place"):
         running.keyring.open(created.ciphertext, "anthropic", SECRET_FIELD)
 
 

@@ -37,6 +37,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
         ("limit=1&limit=2", "limit"),
         ("by=colour", "by"),
         ("from=yesterday", "from"),
+        ("from=null", "from"),
         ("from=2027-01-01T00:00:00", "from"),
         ("colour=red", "colour"),
         ("q=%00", "q"),
@@ -54,6 +55,7 @@ def test_a_parameter_that_can_not_be(text, path):
 def test_parameters():
     assert read_query(Query, "") == Query()
     assert read_query(Query, "limit=7&q=a%26b+c%25") == Query(limit=7, q="a&b c%")
+    assert read_query(Query, "q=null") == Query(q="null")
     assert read_query(None, "") is None
     with pytest.raises(Refusal):
         read_query(None, "x=1")
