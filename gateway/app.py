@@ -14,7 +14,8 @@ from aioprometheus.collectors import Registry
 from gateway import providers as provider_modules
 from gateway import settings as configuration
 from gateway import vitals
-from gateway.console import Console
+from gateway.console.api import ConsoleParts, make_console
+from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshots
@@ -168,12 +169,23 @@ class Gateway:
         self._watchdog.start()
         await self._refresh.start()
         settings = self.settings
+        console = make_console(
+            ConsoleParts(
+                settings=settings,
+                health=self._health,
+                registry=self._registry,
+                snapshots=self._refresh.snapshots,
+                keyring=self.keyring,
+                providers=self.providers,
+                secrets=self.secrets,
+                database=self._archive.database,
+                look=self._refresh.look,
+            )
+        )
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
-                make_server(Console(self._health, self._registry).handle),
-                settings.console_host,
-                settings.console_port,
+                make_server(console.handle, HEADERS), settings.console_host, settings.console_port
             )
         except SettingsError:
             await self._close()
