@@ -17,8 +17,8 @@ from gateway import vitals
 from gateway.console.api import ConsoleParts, make_console
 from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
-from gateway.core.redaction import Redactor
 from gateway.core.recollection import Recollection
+from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts

@@ -8,12 +8,13 @@ used, that time is written down, at most once an hour; retention deletes by it (
 import time
 from collections.abc import Iterable
 
-from sqlalchemy import LargeBinary, bindparam, func, literal, select
+from sqlalchemy import LargeBinary, bindparam, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.core.record import Body
 from gateway.core.recollection import Pieces
+from gateway.core.record import Body
 from gateway.storage.known import HASH, Known
+from gateway.storage.packing import packed, unpacked
 from gateway.storage.statement import Statement, insert
 from gateway.storage.tables import contents, histories, interactions, messages
 
@@ -67,7 +68,8 @@ class Bodies:
         """Write what is new."""
         now = self._now
         await _add_message(
-            connection, [(found, now, content) for found, content in sorted(self._messages.items())]
+            connection,
+            [(found, now, packed(content)) for found, content in sorted(self._messages.items())],
         )
         await _add_history(
             connection, [(found, now, *link) for found, link in sorted(self._histories.items())]
@@ -105,8 +107,10 @@ async def read(connection: AsyncConnection, id_: str, which: str) -> bytes | Non
         .where(interactions.c.id == id_)
     )
     stored: bytes | None = (await connection.execute(query)).scalar()
-    if stored is None or which == "response":
-        return stored
+    if stored is None:
+        return None
+    if which == "response":
+        return unpacked(stored)
     prefix, messages, suffix = await pieces(connection, stored)
     return b"".join((prefix, *messages, suffix))
 
@@ -135,7 +139,7 @@ async def _contents(connection: AsyncConnection, hashes: Iterable[bytes]) -> dic
     found = await connection.execute(
         select(messages.c.hash, messages.c.content).where(messages.c.hash.in_(list(hashes)))
     )
-    return {bytes(row.hash): bytes(row.content) for row in found}
+    return {bytes(row.hash): unpacked(row.content) for row in found}
 
 
 async def _history(connection: AsyncConnection, last: bytes) -> list[bytes]:
@@ -149,8 +153,8 @@ async def _history(connection: AsyncConnection, last: bytes) -> list[bytes]:
     )
     chain = chain.union_all(select(chain.c.depth + 1, *columns).where(histories.c.id == chain.c.parent))
     found = await connection.execute(
-        select(func.coalesce(chain.c.content, messages.c.content))
+        select(chain.c.content, messages.c.content.label("packed"))
         .join_from(chain, messages, messages.c.hash == chain.c.message, isouter=True)
         .order_by(chain.c.depth.desc())
     )
-    return [bytes(content or b"") for content in found.scalars()]
+    return [unpacked(row.packed or b"") if row.content is None else bytes(row.content) for row in found]

@@ -34,6 +34,7 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.recollection import Pieces
+from gateway.storage.packing import unpacked
 from gateway.storage.queries import state
 from gateway.storage.queries.bodies import pieces
 from gateway.storage.queries.filter import Filter, InvalidFilter
@@ -114,7 +115,7 @@ async def unread(connection: AsyncConnection, limit: int) -> list[Unread]:
             row.text,
             of.get(row.id, {}),
             await pieces(connection, row.request) if row.text is None and row.request else None,
-            bytes(row.response or b""),
+            unpacked(row.response or b""),
         )
         for row in rows
     ]
