@@ -1,4 +1,4 @@
-"""The command line: serve, demo, check."""
+"""The command line: serve, demo, check, keys."""
 
 import argparse
 import asyncio
@@ -6,14 +6,15 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import uvloop
 
-from gateway import app, banner, settings
-from gateway.core.provider import Overrides
+from gateway import app, banner, secrets, settings
+from gateway.core.credentials import VIRTUAL_KEY
+from gateway.core.provider import Overrides, Providers
 from gateway.core.stage import Stage
 from gateway.logs import configure
 from gateway.settings import Drain, Settings, SettingsError
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None, *, stages: Sequence[Stage] = ()) -> 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="llm-gateway", description="An HTTP reverse proxy for LLM APIs.")
-    commands = parser.add_subparsers(required=True, metavar="{serve,demo,check}")
+    commands = parser.add_subparsers(required=True, metavar="{serve,demo,check,keys}")
     for name, run, text in (
         ("serve", _serve, "run the gateway"),
         ("demo", _demo, "run it with a fake provider behind it: no key, no network"),
@@ -45,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--host", help="address of the proxy (default: 127.0.0.1)")
         command.add_argument("--port", type=int, help="port of the proxy (default: 9000)")
         command.add_argument("--console-port", type=int, help="port of the console (default: 9001)")
+    keys = commands.add_parser("keys", help="virtual keys", description="Virtual keys.")
+    actions = keys.add_subparsers(required=True, metavar="{hash}")
+    action = actions.add_parser("hash", help="make a virtual key to declare in the configuration file")
+    action.set_defaults(run=_hash_key)
+    action.add_argument("--config", help="configuration file (default: ./gateway.toml if it is there)")
+    action.add_argument("--stdin", action="store_true", help="read the key from standard input, not make one")
     return parser
 
 
@@ -54,7 +61,7 @@ def _load(arguments: argparse.Namespace) -> Settings:
 
 
 def _serve(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
-    return _run(_serving(_load(arguments), stages))
+    return _run(_serving(arguments, stages))
 
 
 def _demo(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
@@ -68,10 +75,23 @@ def _demo(arguments: argparse.Namespace, stages: Sequence[Stage]) -> int:
 def _check(arguments: argparse.Namespace, _stages: Sequence[Stage]) -> int:
     loaded = _load(arguments)
     configure(loaded.log, sys.stderr)
-    providers, secrets = app.load_providers(loaded, os.environ)
-    for name, suggestion in settings.unknown_variables(os.environ, providers):
-        print(f"warning: unknown variable {name}{suggestion}", file=sys.stderr)
-    print(f"The configuration is valid: {len(providers)} providers, {len(secrets)} with a key.")
+    providers, own_keys = app.load_providers(loaded, os.environ)
+    for warning in app.warnings(loaded, providers):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"The configuration is valid: {len(providers)} providers, {len(own_keys)} with a key.")
+    return 0
+
+
+def _hash_key(arguments: argparse.Namespace, _stages: Sequence[Stage]) -> int:
+    """Print what the file may hold, and apart from it the key, which nothing keeps."""
+    keyring = secrets.load(settings.load(arguments.config, os.environ))
+    key = sys.stdin.readline().strip() if arguments.stdin else secrets.new_virtual_key()
+    if not VIRTUAL_KEY.fullmatch(key):
+        raise SettingsError("a virtual key is gw_ and 43 or more random letters, digits, - or _")
+    if not arguments.stdin:
+        print(f"The key, shown this once: {key}", file=sys.stderr)
+    print(f'[[virtual_keys]]\nname = ""\nhash = "{keyring.hash(key)}"')
+    print(f"It holds wherever the secret key is the one whose id is {keyring.id}.", file=sys.stderr)
     return 0
 
 
@@ -81,11 +101,17 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> int:
     return 0
 
 
-async def _serving(loaded: Settings, stages: Sequence[Stage]) -> None:
+async def _serving(arguments: argparse.Namespace, stages: Sequence[Stage]) -> None:
+    loaded = _load(arguments)
     configure(loaded.log)
-    providers, secrets = app.load_providers(loaded, os.environ)
-    app.warn_of_unknown_variables(providers)
-    gateway = app.Gateway(loaded, providers, secrets, stages)
+    providers, own_keys = app.load_providers(loaded, os.environ)
+    app.warn(loaded, providers)
+
+    def reread() -> tuple[Settings, Providers, Mapping[str, str]]:
+        changed = _load(arguments)
+        return changed, *app.load_providers(changed, os.environ)
+
+    gateway = app.Gateway(loaded, providers, own_keys, stages, reread)
     stop, hurry = _signals()
     await gateway.start()
     banner.show(gateway)

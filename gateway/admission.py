@@ -34,16 +34,7 @@ class Admission:
 
         ``path``: still encoded, without the query; ``read``: the headers that the gateway itself reads.
         """
-        if request.method not in _METHODS:
-            raise BadRequest(f"The method {request.method[:16]} is not served here.")
-        if "upgrade" in read:
-            self._check_upgrade(read["upgrade"])
-        if "transfer-encoding" in read and (
-            read["transfer-encoding"].lower() != "chunked" or request.version < HttpVersion11
-        ):
-            raise BadRequest("The only transfer encoding served is chunked, on HTTP/1.1.")
-        if read.get("expect", "100-continue").lower() != "100-continue":
-            raise BadRequest("The only expectation served is 100-continue.")
+        check_framing(request, read)
         host = read.get("host", "")
         if not (self._hosts.get(host) or self._good_host(host)):
             raise BadRequest(
@@ -51,16 +42,10 @@ class Admission:
             )
         check_path(path)
 
-    def _check_upgrade(self, protocol: str) -> None:
-        if protocol.lower() == "websocket":
-            raise UpgradeRequired("WebSockets are not served here; use HTTPS requests.")
-        raise BadRequest("No protocol upgrade is served here.")
-
     def _good_host(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
-        if not match or (match[2] and int(match[2]) > 65535):
+        name = host_name(host)
+        if not name:
             return False
-        name = match[1].lower().removesuffix(".")
         if self._allowed:
             good = host.lower() in self._allowed or name in self._allowed
         else:
@@ -68,6 +53,30 @@ class Admission:
         if good and len(self._hosts) < _CACHE_SIZE:
             self._hosts[host] = True
         return good
+
+
+def check_framing(request: web.BaseRequest, read: Mapping[str, str]) -> None:
+    """Raise ``BadRequest`` for a method, or for framing, that another server may read in another way."""
+    if request.method not in _METHODS:
+        raise BadRequest(f"The method {request.method[:16]} is not served here.")
+    if "upgrade" in read:
+        if read["upgrade"].lower() == "websocket":
+            raise UpgradeRequired("WebSockets are not served here; use HTTPS requests.")
+        raise BadRequest("No protocol upgrade is served here.")
+    if "transfer-encoding" in read and (
+        read["transfer-encoding"].lower() != "chunked" or request.version < HttpVersion11
+    ):
+        raise BadRequest("The only transfer encoding served is chunked, on HTTP/1.1.")
+    if read.get("expect", "100-continue").lower() != "100-continue":
+        raise BadRequest("The only expectation served is 100-continue.")
+
+
+def host_name(host: str) -> str:
+    """Return the name in a ``Host`` header, in lower case; empty: the header is malformed."""
+    match = _HOST.fullmatch(host)
+    if not match or (match[2] and int(match[2]) > 65535):
+        return ""
+    return match[1].lower().removesuffix(".")
 
 
 def check_path(path: str) -> None:

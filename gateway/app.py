@@ -4,26 +4,39 @@ import asyncio
 import gc
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 
 import structlog
+from aioprometheus.collectors import Registry
 
 from gateway import providers as provider_modules
 from gateway import settings as configuration
-from gateway.console import Console
+from gateway import vitals
+from gateway.console.api import ConsoleParts, make_console
+from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
+from gateway.core.redaction import Redactor
+from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
 from gateway.health import Health
 from gateway.logs import InteractionWriter
+from gateway.prices import Prices
 from gateway.proxy import Proxy
 from gateway.recorder import Recorder
-from gateway.routing import Router
+from gateway.secrets import Keyring
+from gateway.secrets import load as load_keyring
 from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
+from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
+from gateway.stages.metrics import Metrics
+from gateway.storage.archive import Archive
+from gateway.storage.database import Database, DatabaseUnusable
+from gateway.storage.snapshot import DatabaseSource, Refresh, Reread
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -55,12 +68,32 @@ def load_providers(settings: Settings, environment: Mapping[str, str]) -> tuple[
     return providers, secrets
 
 
-def make_stages(settings: Settings, secrets: Mapping[str, str], features: Sequence[Stage]) -> list[Stage]:
-    """Return every stage in order; this list is the only place that says it."""
+def make_stages(
+    settings: Settings,
+    snapshots: Snapshots,
+    keyring: Keyring,
+    features: Sequence[Stage],
+    archive: Archive,
+    registry: Registry,
+    busy: Callable[[], bool],
+) -> list[Stage]:
+    """Return every stage in order; this list is the only place that says it.
+
+    ``busy``: whether any answer is under way.
+    """
     return [
-        Auth(settings.auth, secrets, settings.default_agent),
+        Auth(snapshots, keyring.digest),
         *features,
-        InteractionLog(InteractionWriter(settings.log)),
+        Cost(Prices(lambda: snapshots.current.prices), busy),
+        Metrics(registry),  # before what may wait for a database: then it is looked at most
+        InteractionLog(
+            InteractionWriter(settings.log),
+            archive.store,
+            archive.worker,
+            bodies=settings.record.bodies,
+            body_limit=settings.record.body_limit,
+            redactor=Redactor(settings.record.redact),
+        ),
     ]
 
 
@@ -73,17 +106,38 @@ class Gateway:
         providers: Providers,
         secrets: Mapping[str, str],
         features: Sequence[Stage] = (),
+        reread: Reread | None = None,
     ) -> None:
-        """``features``: stages of an embedder, between ours that admit and ours that record."""
+        """``features``: stages of an embedder, between ours that admit and ours that record.
+
+        ``reread``: reads all three anew when their file has changed; without it they stay.
+        """
         self.settings = settings
         self.providers = providers
         self.secrets = secrets
-        pipeline = Pipeline(make_stages(settings, secrets, features))
+        self.keyring = load_keyring(settings)
+        self._registry = Registry()
+        self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
+        source = DatabaseSource(self._archive.database)
+        self._refresh = Refresh(settings, providers, secrets, self.keyring, source=source, reread=reread)
+        self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        watches = self._watchdog.watches
+        pipeline = Pipeline(
+            make_stages(
+                settings,
+                self._refresh.snapshots,
+                self.keyring,
+                features,
+                self._archive,
+                self._registry,
+                lambda: bool(watches),
+            )
+        )
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
-        self._recorder = Recorder(pipeline.done)
-        self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
+        self._recorder = Recorder(pipeline.done, pipeline.started)
+        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive.counts)
         self._health = Health()
         self._proxy = Proxy(
             Parts(
@@ -93,8 +147,9 @@ class Gateway:
                 self._recorder,
                 self._watchdog,
                 asyncio.get_running_loop(),
+                kept=settings.record.body_limit if settings.record.bodies else 0,
             ),
-            Router(providers),
+            self._refresh.snapshots,
             self._health,
         )
         self._servers: list[tuple[Server, asyncio.Server]] = []
@@ -105,14 +160,32 @@ class Gateway:
     async def start(self) -> None:
         """Listen on both ports; raise ``SettingsError`` for one that can't be had."""
         _raise_file_limit()
+        try:
+            await self._archive.open()
+        except DatabaseUnusable as error:
+            raise SettingsError(f"{self.settings.place('database_url')}{error}") from None
         await self._upstream.open()
         self._recorder.start()
         self._watchdog.start()
+        await self._refresh.start()
         settings = self.settings
+        console = make_console(
+            ConsoleParts(
+                settings=settings,
+                health=self._health,
+                registry=self._registry,
+                snapshots=self._refresh.snapshots,
+                keyring=self.keyring,
+                providers=self.providers,
+                secrets=self.secrets,
+                database=self._archive.database,
+                look=self._refresh.look,
+            )
+        )
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
-                make_server(Console(self._health).handle), settings.console_host, settings.console_port
+                make_server(console.handle, HEADERS), settings.console_host, settings.console_port
             )
         except SettingsError:
             await self._close()
@@ -158,9 +231,24 @@ class Gateway:
         for server, listener in self._servers:
             listener.close()
             await server.shutdown(1.0)
-        await self._recorder.close()
+        self._refresh.stop()
+        try:
+            await self._recorder.close()
+        except TimeoutError:
+            _log.error("not all interactions could be stored in time", lost=self._recorder.pending)
+        await self._archive.close()
         self._watchdog.stop()
         await self._upstream.close()
+
+
+def _archive(settings: Settings, keyring: Keyring, pressed: Callable[[], bool]) -> Archive:
+    folder = Path(settings.state_dir)
+    try:
+        return Archive(
+            Database(settings.database, keyring.bodies), folder, settings.record.retention, pressed
+        )
+    except DatabaseUnusable as error:
+        raise SettingsError(f"{settings.place('database_url')}{error}") from None
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:
@@ -185,7 +273,16 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def warn_of_unknown_variables(providers: Providers, environment: Mapping[str, str] = os.environ) -> None:
-    """Log every ``GATEWAY_*`` variable that means nothing."""
+def warnings(
+    settings: Settings, providers: Providers, environment: Mapping[str, str] = os.environ
+) -> Iterator[str]:
+    """Return what an operator set in vain."""
+    yield from configuration.without_effect(settings)
     for name, suggestion in configuration.unknown_variables(environment, providers):
-        _log.warning(f"unknown variable {name}{suggestion}")
+        yield f"unknown variable {name}{suggestion}"
+
+
+def warn(settings: Settings, providers: Providers) -> None:
+    """Log what an operator set in vain."""
+    for warning in warnings(settings, providers):
+        _log.warning(warning)

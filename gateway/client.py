@@ -89,6 +89,13 @@ class Client:
         self.sent += len(data)
         await self.writer.write(data)
 
+    async def write_in_turns(self, data: bytes, size: int) -> None:
+        """Write one huge event: it took long enough to read, so other requests get their turns in between."""
+        whole = memoryview(data)
+        for start in range(0, len(data), size):
+            await asyncio.sleep(0)
+            await self.writer.write(whole[start : start + size])
+
     async def end(self, data: bytes = b"") -> None:
         """Write the last bytes."""
         if self._bodiless:

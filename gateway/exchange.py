@@ -5,7 +5,7 @@ only ``run`` catches. What is here runs for every request, or for every chunk of
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic, perf_counter
 from typing import NamedTuple
 
@@ -59,6 +59,8 @@ class Parts(NamedTuple):
     recorder: Recorder
     watchdog: Watchdog
     loop: asyncio.AbstractEventLoop
+    kept: int
+    """Bytes of an answer that are kept for the record; 0: none."""
 
 
 class Exchange:
@@ -133,6 +135,7 @@ class Exchange:
         endpoint = i.endpoint
         for on_headers in self._parts.pipeline.headers:
             await on_headers(i)
+        self._parts.recorder.begin(i)  # from here on it is known who calls
         expected = "expect" in self._headers.read
         quirks = i.provider.row.quirks
         if endpoint.opaque:
@@ -204,6 +207,8 @@ class Exchange:
             if length is not None and (encoding or "content-encoding" not in self._headers.read):
                 headers.append(("Content-Length", str(length)))
         body = i.request.encode()
+        if body is not i.request.body:
+            i.forwarded = body
         credential = i.credential
         if credential is not None and credential.secret:
             signed = i.provider.sign(UpstreamRequest(request.method, url, headers, body), credential.secret)
@@ -233,11 +238,16 @@ class Exchange:
         write = client.writer.write
         gated = relay.gated
         errors = self._error_body
+        kept = self._i.response = bytearray()
+        room = 0 if self._i.endpoint.opaque else self._parts.kept
         silent = True
         turn = 0
         try:
             while chunk := await read():
                 watch.idle = 0.0
+                if room > 0:
+                    kept += chunk
+                    room -= len(chunk)
                 ready = feed(chunk)
                 if silent:
                     silent = self._listen(gap)
@@ -249,7 +259,7 @@ class Exchange:
                     client.sent += len(ready)
                     watch.writing = True
                     if len(ready) > _TURN:
-                        await _write_in_turns(write, ready)
+                        await client.write_in_turns(ready, _TURN)
                     else:
                         await write(ready)
                     watch.writing = False
@@ -263,6 +273,8 @@ class Exchange:
                     await asyncio.sleep(0)
         except aiohttp.ClientPayloadError as error:
             raise io.broken(error) from error
+        if not silent:
+            self._i.last_token = perf_counter()
         if not client.begun:
             self._received = perf_counter()  # what was waited for until here was the upstream
         tail = b"" if relay.stopped else relay.close()
@@ -384,11 +396,3 @@ class Exchange:
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)
         await self._client.respond(error.status, headers, i.provider.error(error, i.endpoint))
-
-
-async def _write_in_turns(write: Callable[[bytes | memoryview], Awaitable[None]], data: bytes) -> None:
-    """Write one huge event: reading it took long enough, so that other requests get their turns in between."""
-    whole = memoryview(data)
-    for start in range(0, len(data), _TURN):
-        await asyncio.sleep(0)
-        await write(whole[start : start + _TURN])

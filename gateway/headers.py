@@ -7,6 +7,7 @@ import re
 
 from multidict import CIMultiDictProxy
 
+from gateway.core.credentials import holds_virtual_key
 from gateway.core.errors import BadRequest
 
 Headers = list[tuple[str, str]]
@@ -41,7 +42,8 @@ _REQUEST_DROPPED = _HOP_BY_HOP | {
 _REQUEST_DROPPED_PREFIXES = ("x-forwarded-", "proxy-", "cf-")
 _OURS = ("x-gateway-", "x-archestra-")
 """Prefixes of the headers that are for the gateway; the second is an alias."""
-_CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
+_CREDENTIALS = frozenset({"authorization", "api-key", "x-auth-token", "ocp-apim-subscription-key"})
+_CREDENTIAL_SUFFIX = "-api-key"
 """Headers in which clients send a key; what passes of them is decided by the ``auth`` stage."""
 _READ = frozenset({"connection", "content-encoding", "expect", "host", "transfer-encoding", "upgrade"})
 """Headers that the gateway itself acts on; none passes as it is."""
@@ -78,7 +80,7 @@ class _Meanings(dict[str, str]):
             raise BadRequest("A header's name has a character other than letters, digits and hyphens.")
         lower = name.lower()
         meaning = _PASS
-        if lower in _CREDENTIALS:
+        if lower in _CREDENTIALS or lower.endswith(_CREDENTIAL_SUFFIX):
             meaning = _CREDENTIAL
         elif lower in _READ:
             meaning = lower
@@ -126,7 +128,7 @@ class RequestHeaders:
         for name, value in client.items():
             meaning = meanings[name]
             if meaning is _PASS:
-                if value.isprintable() or not _CONTROL.search(value):
+                if (value.isprintable() or not _CONTROL.search(value)) and not holds_virtual_key(value):
                     up.append((name, value))
             elif meaning is _CREDENTIAL:
                 self.credentials.append((name, value))

@@ -9,6 +9,7 @@ from gateway.admission import Admission
 from gateway.client import Client
 from gateway.core.errors import GatewayError, NotFound
 from gateway.core.interaction import Interaction, new_id
+from gateway.core.snapshot import Snapshots
 from gateway.exchange import Exchange, Parts
 from gateway.headers import RequestHeaders
 from gateway.health import HEALTH_PATHS, Health
@@ -23,10 +24,12 @@ _log = structlog.get_logger()
 class Proxy:
     """Handles every request of the proxy's port."""
 
-    def __init__(self, parts: Parts, router: Router, health: Health) -> None:
+    def __init__(self, parts: Parts, snapshots: Snapshots, health: Health) -> None:
         self._parts = parts
         self._health = health
-        self._router = router
+        self._snapshots = snapshots
+        self._providers = snapshots.current.providers
+        self._router = Router(self._providers)
         self._admission = Admission(parts.settings.host, parts.settings.allowed_hosts)
         self._rejected = 0
         self._last_rejection = 0.0
@@ -43,6 +46,9 @@ class Proxy:
         try:
             headers = RequestHeaders(request.headers)
             self._admission.check(request, path, headers.read)
+            if self._snapshots.current.providers is not self._providers:
+                self._providers = self._snapshots.current.providers
+                self._router = Router(self._providers)
             route = self._router.route(request.method, path, request.headers, query)
         except GatewayError as error:
             # Whoever frames a request in an odd way may have another one hidden in it: only a path is forgiven.

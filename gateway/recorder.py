@@ -1,8 +1,13 @@
-"""What happens after an answer: a bounded queue, and the task that hands it to the stages in batches."""
+"""What happens beside and after an answer: a bounded queue, and the task that hands it to the stages in batches.
+
+Peek, work off, then pop: an interaction leaves the queue only after every stage has had it. A stage that stores
+waits until it has stored (or has put it where it can't be lost), so what can't be stored stays here, within bounds.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic, perf_counter
 
 import structlog
 
@@ -11,73 +16,151 @@ from gateway.tasks import spawn
 
 _BATCH = 500
 _DELAY = 0.1
+"""Seconds until what has happened is handed on; an answer that takes longer is noted as begun."""
 _ENOUGH = 32
 """Interactions that are worked off at once: more of them would push what is needed next out of the caches."""
 _OVERHEAD = 2048
 """Bytes that an interaction takes beside its bodies, roughly."""
+_MOST = 4
+"""When records alone, without bodies, take this many times the limit, one that ends is lost, and counted."""
+_LOUD = 10.0
+"""Seconds between two lines that say so."""
+_LAST_WORDS = 15.0
+"""Seconds for what waits when the gateway stops; stages that store give up before."""
 
 _log = structlog.get_logger()
-Done = Callable[[Sequence[Interaction]], Awaitable[None]]
+Stored = Callable[[Sequence[Interaction]], Awaitable[None]]
 
 
 class Recorder:
-    """Takes finished interactions without ever waiting; bodies may be dropped under pressure, records never."""
+    """Takes interactions as they begin and end, without ever waiting."""
 
-    def __init__(self, done: Sequence[Done], *, limit: int = 64 << 20) -> None:
-        """``limit``: bytes that may wait."""
+    def __init__(
+        self, done: Sequence[Stored], started: Sequence[Stored] = (), *, limit: int = 64 << 20
+    ) -> None:
+        """``limit``: bytes that may wait before bodies are dropped."""
         self._done = tuple(done)
+        self._started = tuple(started)
         self._limit = limit
-        self._queue: deque[tuple[Interaction, int]] = deque()
-        self._size = 0
+        self._begun: dict[str, Interaction] = {}
+        self._queue: deque[tuple[Interaction, int, float]] = deque()
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._said = -_LOUD
+        self._closing = False
+        self.size = 0
+        """Bytes that wait."""
+        self.enqueued = 0
+        """Interactions that have ended."""
+        self.dropped = 0
+        """Interactions that are lost, since nothing took them and there was no room left."""
         self.dropped_bodies = 0
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest interaction that waits has ended."""
+        return monotonic() - self._queue[0][2] if self._queue else 0.0
+
+    @property
+    def pending(self) -> int:
+        """Interactions that wait."""
+        return len(self._queue)
+
+    @property
+    def pressed(self) -> bool:
+        """Whether so much waits that a stage should no longer wait for better times."""
+        return self.size > self._limit // 2
+
+    def counts(self) -> dict[str, int]:
+        """Return how many records have come to which state before they are stored."""
+        return {"enqueued": self.enqueued, "dropped": self.dropped}
 
     def start(self) -> None:
         """Begin to work off the queue."""
         self._task = spawn(self._run(), name="recorder")
 
+    def begin(self, i: Interaction) -> None:
+        """Note an interaction that has begun."""
+        self._begun[i.id] = i
+        if self._timer is None:
+            self._timer = self._loop.call_later(_DELAY, self._wake.set)
+
     def put(self, i: Interaction) -> None:
         """Queue an interaction that has ended. Never awaits: a cancellation can't lose it."""
-        size = len(i.request.body) + i.response_bytes + _OVERHEAD
-        if self._size + size > self._limit:
+        self._begun.pop(i.id, None)
+        self.enqueued += 1
+        size = i.held_bytes + _OVERHEAD
+        if self.size + size > self._limit:
             i.drop_bodies()
             self.dropped_bodies += 1
             size = _OVERHEAD
-        self._queue.append((i, size))
-        self._size += size
+            if self.size > _MOST * self._limit:
+                self._drop(i)
+                return
+        self._queue.append((i, size, monotonic()))
+        self.size += size
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY, self._wake.set)
         elif len(self._queue) == _ENOUGH:
             self._wake.set()
 
     async def close(self) -> None:
-        """Work off what waits, then stop."""
-        if self._timer:
-            self._timer.cancel()
-        if self._task:
-            self._task.cancel()
-        while self._queue:
-            await self._flush()
+        """Work off what waits, then stop; raise ``TimeoutError`` if the stages don't come to an end."""
+        self._closing = True
+        self._wake.set()
+        async with asyncio.timeout(_LAST_WORDS):
+            if self._task:
+                await self._task
+            await self._work_off()
+
+    def _drop(self, i: Interaction) -> None:
+        self.dropped += 1
+        if (now := monotonic()) - self._said > _LOUD:
+            self._said = now
+            _log.error(
+                "records are lost: nothing stores them and the queue is full", id=i.id, dropped=self.dropped
+            )
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             await self._wake.wait()
             self._wake.clear()
             if self._timer:
                 self._timer.cancel()
             self._timer = None
-            while self._queue:
-                await self._flush()
+            await self._work_off()
+            if self._begun and self._timer is None:
+                self._timer = self._loop.call_later(_DELAY, self._wake.set)
+
+    async def _work_off(self) -> None:
+        if self._begun and (begun := self._long_begun()):
+            await self._hand(self._started, begun)
+        while self._queue:
+            await self._flush()
+
+    def _long_begun(self) -> list[Interaction]:
+        """Take those out that began a moment ago; most end before, and need no word of their beginning."""
+        latest = perf_counter() - _DELAY
+        begun = []
+        for i in self._begun.values():
+            if i.started > latest:
+                break
+            begun.append(i)
+        for i in begun:
+            del self._begun[i.id]
+        return begun
 
     async def _flush(self) -> None:
         batch = [self._queue[index][0] for index in range(min(_BATCH, len(self._queue)))]
-        for done in self._done:
-            try:
-                await done(batch)
-            except Exception:  # noqa: BLE001  # one stage must not cost the others their records
-                _log.exception("a stage failed on finished interactions", stage=done.__qualname__)
+        await self._hand(self._done, batch)
         for _ in batch:
-            self._size -= self._queue.popleft()[1]
+            self.size -= self._queue.popleft()[1]
+
+    async def _hand(self, stages: Sequence[Stored], batch: Sequence[Interaction]) -> None:
+        for stage in stages:
+            try:
+                await stage(batch)
+            except Exception:  # noqa: BLE001  # one stage must not cost the others their records
+                _log.exception("a stage failed on interactions", stage=stage.__qualname__)

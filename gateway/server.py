@@ -3,6 +3,7 @@
 aiohttp falls back to all of its defaults, with only a warning, when one option is misspelt.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import http_parser, web
@@ -21,6 +22,9 @@ LIMITS: dict[str, Any] = {
 
 class Protocol(RequestHandler):
     """One connection; what is not HTTP is answered in JSON like everything else."""
+
+    error_headers: Mapping[str, str] = {}
+    """Of the answers that no handler gives."""
 
     def close(self) -> None:
         """Serve nothing more: end now if idle, after the answer if not."""
@@ -49,7 +53,7 @@ class Protocol(RequestHandler):
             % (what.encode(), kind.encode(), code),
             status=status,
             content_type="application/json",
-            headers={"Server": "llm-gateway"},
+            headers={"Server": "llm-gateway", **self.error_headers},
         )
         response.force_close()
         return response
@@ -58,18 +62,23 @@ class Protocol(RequestHandler):
 class Server(web.Server):
     """Makes one :class:`Protocol` per connection."""
 
+    error_headers: Mapping[str, str] = {}
+
     def __call__(self) -> RequestHandler:
         """Make a protocol, or raise where aiohttp would go on with its defaults."""
-        return Protocol(self, loop=self._loop, **self._kwargs)
+        protocol = Protocol(self, loop=self._loop, **self._kwargs)
+        protocol.error_headers = self.error_headers
+        return protocol
 
 
-def make_server(handler: Any) -> Server:
+def make_server(handler: Any, error_headers: Mapping[str, str] | None = None) -> Server:
     """Return a server with our limits; raise ``RuntimeError`` where they are not in force."""
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError(
             "aiohttp's C parser is not loaded: its Python parser reads some requests in another way"
         )
     server = Server(handler, handler_cancellation=True, **LIMITS)
+    server.error_headers = error_headers or {}
     probe = server()
     for name in ("max_line_size", "max_field_size", "max_headers", "keepalive_timeout"):
         if getattr(probe, name) != LIMITS[name]:

@@ -165,6 +165,22 @@ class Usage(msgspec.Struct, gc=False):
     cache_creation_input_tokens: Any = None
     cache_creation: Raw = Raw(b"")
     output_tokens_details: Raw = Raw(b"")
+    server_tool_use: Raw = Raw(b"")
+    speed: Any = None
+    iterations: Raw = Raw(b"")
+
+
+class Iteration(Usage, gc=False):
+    """One of several runs of a model for one answer; the totals have those of type ``message``."""
+
+    type: Any = None
+    model: Any = None
+
+
+class ServerToolUse(msgspec.Struct, gc=False):
+    """What the provider's own tools did."""
+
+    web_search_requests: Any = None
 
 
 class Error(msgspec.Struct, gc=False):

@@ -38,12 +38,14 @@ class InputDetails(msgspec.Struct, gc=False):
 
     cached_tokens: Any = None
     cache_write_tokens: Any = None
+    audio_tokens: Any = None
 
 
 class OutputDetails(msgspec.Struct, gc=False):
     """``completion_tokens_details``."""
 
     reasoning_tokens: Any = None
+    audio_tokens: Any = None
 
 
 class Usage(msgspec.Struct, gc=False):
@@ -61,7 +63,8 @@ class Usage(msgspec.Struct, gc=False):
     cached_tokens: Any = None
     """Moonshot."""
     reasoning_tokens: Any = None
-    """Perplexity."""
+    """Perplexity, beside the completion's; as the next."""
+    num_search_queries: Any = None
 
 
 class Groq(msgspec.Struct, gc=False):
@@ -91,6 +94,7 @@ class Completion(msgspec.Struct, gc=False):
     model: Any = None
     created: Any = None
     usage: Usage | Odd = None
+    service_tier: Any = None
     error: Any = None
     x_groq: Groq | Odd = None
 
@@ -113,6 +117,8 @@ class ChatBody(msgspec.Struct, gc=False):
     """A request for a chat completion, or for a legacy completion."""
 
     model: Any = None
+    models: msgspec.Raw = ABSENT
+    """OpenRouter: those to turn to."""
     messages: msgspec.Raw = ABSENT
     prompt: msgspec.Raw = ABSENT
     """Legacy completions."""

@@ -19,6 +19,8 @@ class Request(Wire, gc=False):
     """A request body, without what only some features need."""
 
     model: Any = ""
+    models: msgspec.Raw = _ABSENT
+    """OpenRouter: those to turn to."""
     stream: bool | None = None
     input: msgspec.Raw = _ABSENT
     tools: msgspec.Raw = _ABSENT
@@ -130,6 +132,7 @@ class Response(Wire, gc=False):
     output: msgspec.Raw = _ABSENT
     tool_calls: Any = None
     usage: msgspec.Raw = _ABSENT
+    service_tier: Any = None
     error: msgspec.Raw = _ABSENT
     incomplete_details: Any = None
 

@@ -1,5 +1,6 @@
 """The command line: what it says, and with which exit code it ends."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def run(*arguments, cwd, **environment):
+def run(*arguments, cwd, stdin="", **environment):
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         cwd=cwd,
         env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "HOME": str(cwd)} | environment,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=30,
@@ -39,6 +41,35 @@ def test_check_counts_keys_and_warns_of_unknown_variables(tmp_path):
     assert "1 with a key" in done.stdout
     assert "warning: unknown variable GATEWAY_PROT; did you mean 'GATEWAY_PORT'?" in done.stderr
     assert "sk-canary-1" not in done.stdout + done.stderr
+
+
+def test_a_key_is_made_and_its_hash_can_be_declared(tmp_path):
+    done = run("keys", "hash", cwd=tmp_path, GATEWAY_STATE_DIR=str(tmp_path))
+    assert done.returncode == 0
+    key = re.search(r"shown this once: (gw_\S{43})\n", done.stderr)[1]
+    assert key not in done.stdout
+    (tmp_path / "gateway.toml").write_text(done.stdout.replace('name = ""', 'name = "ci"'))
+    assert run("check", cwd=tmp_path).returncode == 0
+    again = run("keys", "hash", "--stdin", cwd=tmp_path, stdin=key + "\n", GATEWAY_STATE_DIR=str(tmp_path))
+    assert again.stdout == done.stdout
+    assert key not in again.stderr
+
+
+@pytest.mark.parametrize("key", ["", "sk-1", "gw_short", "gw_" + "x" * 42 + " "])
+def test_no_key_of_little_chance_is_taken(tmp_path, key):
+    done = run("keys", "hash", "--stdin", cwd=tmp_path, stdin=key, GATEWAY_STATE_DIR=str(tmp_path))
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert not key or key not in done.stderr
+
+
+def test_check_warns_of_a_policy_that_nothing_enforces(tmp_path):
+    (tmp_path / "gateway.toml").write_text("[[trusted_data_policies]]\ntool = 'x'\naction = 'block_always'\n")
+    done = run("check", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "warning: gateway.toml:1: trusted_data_policies: 1 kept, but NOT enforced by this version\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,23 @@ def test_everything_else_goes_up_as_it_came():
     assert upstream_headers(given(*pairs)) == [*pairs, ("Accept-Encoding", "identity")]
 
 
+@pytest.mark.parametrize(
+    "name", ["X-Auth-Token", "xi-api-key", "X-Vendor-API-Key", "Ocp-Apim-Subscription-Key"]
+)
+def test_more_headers_carry_keys(name):
+    sorted_ = RequestHeaders(given((name, "x")))
+    assert sorted_.credentials == [(name, "x")]
+    assert sorted_.up == [IDENTITY]
+
+
+def test_a_virtual_key_goes_up_in_no_header():
+    key = "gw_" + "x" * 43
+    up = upstream_headers(
+        given(("X-Custom", key), ("Cookie2", key), ("X-Note", f"my key: {key}"), ("X-Id", "gw_1"))
+    )
+    assert up == [("X-Id", "gw_1"), IDENTITY]
+
+
 def test_what_connection_names_is_for_one_hop():
     up = upstream_headers(
         given(

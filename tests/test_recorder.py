@@ -1,6 +1,7 @@
 """The queue after the answer: bounded, in batches, and never lossy for records."""
 
 import asyncio
+from time import perf_counter
 
 import pytest
 from multidict import CIMultiDict
@@ -93,3 +94,60 @@ async def test_a_stage_that_fails_costs_the_others_nothing(sink):
         await sink.reached.wait()
     await recorder.close()
     assert sink.ids == [i.id]
+
+
+async def test_what_takes_long_is_noted_as_begun_and_what_does_not_is_not(sink):
+    started = Sink()
+    recorder = Recorder([sink], [started])
+    recorder.start()
+    short, long = interaction(), interaction()
+    for i in (long, short):
+        i.started = perf_counter()
+        recorder.begin(i)
+    recorder.put(short)
+    async with asyncio.timeout(2):
+        await started.reached.wait()
+    assert (started.ids, sink.ids) == ([long.id], [short.id])
+    recorder.put(long)
+    await recorder.close()
+    assert (started.ids, sink.ids) == ([long.id], [short.id, long.id])
+
+
+async def test_what_has_just_begun_waits_for_its_moment(sink):
+    started = Sink()
+    recorder = Recorder([sink], [started])
+    recorder.start()
+    i = interaction()
+    i.started = perf_counter() + 0.15  # the batch comes before it is old enough
+    recorder.begin(i)
+    async with asyncio.timeout(2):
+        await started.reached.wait()
+    assert perf_counter() - i.started >= 0.1
+    await recorder.close()
+
+
+async def test_nothing_leaves_the_queue_before_it_is_stored():
+    stored, released = [], asyncio.Event()
+
+    async def slow(batch):
+        await released.wait()
+        stored.extend(batch)
+
+    recorder = Recorder([slow])
+    recorder.start()
+    recorder.put(interaction())
+    await asyncio.sleep(0.15)
+    assert (recorder.pending, stored, recorder.lag > 0.1) == (1, [], True)
+    released.set()
+    await recorder.close()
+    assert (recorder.pending, len(stored), recorder.size, recorder.lag) == (0, 1, 0, 0.0)
+
+
+async def test_when_nothing_takes_them_memory_stays_bounded():
+    recorder = Recorder([], limit=10_000)
+    for _ in range(100):
+        recorder.put(interaction(b"x" * 500))
+    assert recorder.dropped > 0
+    assert recorder.size < 5 * 10_000
+    assert recorder.pending + recorder.dropped == recorder.enqueued == 100
+    assert recorder.pressed

@@ -13,6 +13,7 @@ from gateway.core.provider import Provider
 from gateway.providers import load
 from gateway.testing import Case, cuts, load_cases, open_relay, read_request, response_view
 from gateway.testing.contract import feed
+from gateway.testing.conversation import check_messages
 from gateway.testing.documents import differences
 from tests.conftest import RECORDINGS
 
@@ -48,6 +49,7 @@ def test_request(name, case):
     match = case.match(provider)
     request = read_request(provider, match, case.request)
     assert request.encode() is case.request
+    check_messages(case, request)
     if match.endpoint.opaque:
         return
     assert request.model

@@ -86,8 +86,11 @@ def test_the_file_is_found_by_name_or_by_variable(elsewhere):
         ("port = ", r"not valid TOML: Invalid value"),
         ("body_limit = 'big'", ":1: body_limit: a size is a number of bytes, or text like '32 MiB'"),
         ("body_limit = '3 parsec'", "a size is a number of bytes"),
-        ("[[agents]]\nslug = 'a'", ":1: unknown key 'agents'"),
-        ("console_hosts = ['a']", r":1: unknown key 'console_hosts'"),
+        ("record.retention = '3 fortnights'", r":1: record\.retention: a span is a number of seconds"),
+        ("workers = 0", ":1: workers: it is a number above 0"),
+        ("database_url = 'mysql://x'", ":1: database_url: a database URL is"),
+        ("counters_url = 'file:x'", ":1: counters_url: counters are"),
+        ("default_agent = 'a b'", ":1: default_agent: an agent's slug"),
         ("_places = {}", ":1: unknown key '_places'"),
         ("\ntimeouts = 3", ":2: timeouts: Expected table, got int"),
         ("providers = 3", ":1: providers: Expected table, got int"),
@@ -116,6 +119,11 @@ def test_the_file_is_found_by_name_or_by_variable(elsewhere):
 def test_a_wrong_file_says_where_and_what_was_meant(elsewhere, text, said):
     with pytest.raises(SettingsError, match=said):
         load(written(elsewhere, text), {})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5", 5), ("'30 d'", 30 * 86400), ("'1.5h'", 5400), ("0", 0)])
+def test_spans_of_time_have_units(elsewhere, text, seconds):
+    assert load(written(elsewhere, f"record.retention = {text}"), {}).record.retention == seconds
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from gateway.app import Gateway, load_providers
 from gateway.core import provider as registry
 from gateway.core.provider import Provider, Providers
 from gateway.core.stage import Stage
+from gateway.core.view import Message
 from gateway.testing import check_contract, load_cases, missing_cases
 from tests.harness.stages import RefuseTools
 from tests.toy import toy
@@ -79,6 +80,14 @@ class Careless(toy.ChatRequest):
         self.set(("user",), "careless")
 
 
+class Mute(toy.ChatRequest):
+    """Forgets what was said."""
+
+    @classmethod
+    def parse_message(cls, element):
+        return Message("user", ())
+
+
 @pytest.mark.parametrize(
     ("request_class", "response_class", "case", "complaint"),
     [
@@ -86,6 +95,8 @@ class Careless(toy.ChatRequest):
         (toy.ChatRequest, Forgetful, "tool_call_stream", "6 refusal"),
         (Rewriting, toy.ChatResponse, "text", "7 identity"),
         (Careless, toy.ChatResponse, "tool_result", "8 edits"),
+        (Mute, toy.ChatResponse, "text", "11 messages"),
+        (Mute, toy.ChatResponse, "tool_result", "11 messages"),
     ],
 )
 def test_the_contract_notices_a_broken_adapter(

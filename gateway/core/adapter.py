@@ -5,15 +5,16 @@ Rules: an adapter does no I/O, never logs, never reads settings. What it does no
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar
 
 import msgspec
 
-from gateway.core.edit import edit
+from gateway.core.edit import edit, split
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
-from gateway.core.strict import duplicate_member
-from gateway.core.view import Completion, Event, Path, Prompt, Text, Tool, ToolResult
+from gateway.core.strict import UNREADABLE, duplicate_member
+from gateway.core.view import Completion, Event, Message, Part, Path, Prompt, Text, Tool, ToolResult
 
 
 class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +25,7 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_QUIRKS = Quirks()
+_SEPARATOR = b" \t\r\n,"
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -37,8 +39,8 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
 class RequestAdapter:
     """One request body in one wire format, and the edits to it."""
 
-    history: ClassVar[Path] = ()
-    """Where the conversation lives in the body."""
+    history: Path = ()
+    """Where the conversation lives in the body: an array, if it is one; empty if it lives nowhere."""
 
     model: str = ""
     stream: bool = False
@@ -55,6 +57,11 @@ class RequestAdapter:
         self._edits: dict[Path, bytes | None] = {}
 
     @property
+    def other_models(self) -> Sequence[str]:
+        """Models that may answer in place of ``model``, where a wire lets a request name some."""
+        return ()
+
+    @property
     def tools(self) -> Sequence[Tool]:
         """Every tool that the request declares, wherever it declares it; parsed on first use."""
         return ()
@@ -63,6 +70,39 @@ class RequestAdapter:
     def tool_results(self) -> Sequence[ToolResult]:
         """Every tool result in the history; parsed on first use."""
         return ()
+
+    @cached_property
+    def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
+        """What stands before the history, its elements, and what stands after it; joined they are the body."""
+        found = split(self.body, self.history) if self.history else None
+        return found or (self.body, (), b"")
+
+    def preamble(self) -> Iterable[Message]:
+        """Return what the model reads before the history, such as a system prompt with a member of its own."""
+        return ()
+
+    @classmethod
+    def parse_message(cls, element: bytes) -> Message:
+        """Read one element of the history; raise one of ``strict.UNREADABLE`` for one that can't be read."""
+        return Message("user", (Part("other", element.decode(errors="replace")),))
+
+    @classmethod
+    def read_message(cls, element: bytes) -> Message:
+        """Read one element of the history, also with the separator before it, and whatever it is."""
+        bare = element.lstrip(_SEPARATOR)
+        try:
+            return cls.parse_message(bare)
+        except UNREADABLE:
+            return RequestAdapter.parse_message(bare)
+
+    def messages(self) -> Sequence[Message]:
+        """Return the whole conversation, the system's text first."""
+        elements = (self.read_message(element) for element in self.pieces[1])
+        names: dict[str, str] = {}
+        return [
+            Message(message.role, tuple(_named(part, names) for part in message.parts))
+            for message in (*self.preamble(), *elements)
+        ]
 
     def texts(self) -> Iterable[str]:
         """Return every text that the model reads: for token estimates."""
@@ -116,6 +156,15 @@ class RequestAdapter:
         raise NotImplementedError
 
 
+def _named(part: Part, names: dict[str, str]) -> Part:
+    """Return a result with the name of its call; ``names`` collects those by id."""
+    if part.type == "tool_call":
+        names[part.id] = part.name
+    elif part.type == "tool_result" and part.id and not part.name:
+        return msgspec.structs.replace(part, name=names.get(part.id, ""))
+    return part
+
+
 class OpaqueRequest(RequestAdapter):
     """A body that is streamed on unparsed."""
 
@@ -142,6 +191,8 @@ class ResponseAdapter:
     """Members that repeat the request or hold results: nothing in them is a call."""
     padding: ClassVar[frozenset[bytes]] = frozenset()
     """Members of a frame whose strings mean nothing to anybody."""
+    billed: ClassVar[bool] = True
+    """Its answers cost something, whether they say what they used or not; a count of tokens, or a list, is free."""
     repeats: bool = False
     """A frame that differs from a piece of text only in that text is one more piece, and changes nothing else.
 
@@ -180,6 +231,8 @@ class ResponseAdapter:
 
 class OpaqueResponse(ResponseAdapter):
     """An answer that is streamed on unparsed."""
+
+    billed = False
 
     def events(self, frame: Frame) -> Iterable[Event]:
         return ()

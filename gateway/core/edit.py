@@ -1,10 +1,12 @@
-"""Replace values at paths in JSON bytes; every byte that is not part of an edit stays as it is."""
+"""Replace values at paths in JSON bytes, or cut them at an array; every byte that nobody named stays as it is."""
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import msgspec
 
+from gateway.core.strict import UNREADABLE
 from gateway.core.view import Path
 
 _Changes = Mapping[Path, bytes | None]
@@ -39,18 +41,37 @@ def edit(document: bytes, changes: _Changes) -> bytes:
     return b"".join((*pieces, whole[position:]))
 
 
+def split(document: bytes, path: Path) -> tuple[bytes, list[bytes], bytes] | None:
+    """Return what stands before the elements of the array at a path, the elements, and what stands after them.
+
+    Each element but the first has the separator before it, so all joined are the document. None where the path
+    leads to no array, or the document can't be read.
+    """
+    start, end = _after_gap(document, 0), len(document)
+    try:
+        for key in path:
+            start, end = next(
+                child[2:] for child in reversed(_children(document, start, end)) if child[0] == key
+            )
+        if not document.startswith(b"[", start):
+            return None
+        elements = _items(document, start, end)
+    except (*UNREADABLE, StopIteration):
+        return None
+    first = elements[0][1] if elements else start + 1
+    ends = [first, *(element[3] for element in elements)]
+    return document[:first], [document[a:b] for a, b in pairwise(ends)], document[ends[-1] :]
+
+
 def _splices(document: bytes, start: int, end: int, changes: _Changes) -> Iterator[_Splice]:
     """Yield what to put in place of which bytes of the object or array that starts and ends there."""
     below: dict[str | int, dict[Path, bytes | None]] = {}
     for path, value in changes.items():
         below.setdefault(path[0], {})[path[1:]] = value
     is_object = document.startswith(b"{", start)
-    if is_object:
-        children = _members(document, start, end)
-    elif document.startswith(b"[", start):
-        children = _items(document, start, end)
-    else:
+    if not is_object and not document.startswith(b"[", start):
         raise KeyError(next(iter(below)))
+    children = _children(document, start, end)
     places = {child[0]: child for child in children}
     removed = set()
     added = []
@@ -89,6 +110,12 @@ def _removals(document: bytes, children: list[_Child], removed: set[str | int]) 
             yield document.rindex(b",", 0, start), end, b""
         else:
             yield start, children[number][1] if number < len(children) else end, b""
+
+
+def _children(document: bytes, start: int, end: int) -> list[_Child]:
+    if document.startswith(b"{", start):
+        return _members(document, start, end)
+    return _items(document, start, end) if document.startswith(b"[", start) else []
 
 
 def _items(document: bytes, start: int, end: int) -> list[_Child]:

@@ -12,11 +12,21 @@ from gateway.core.view import Completion
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who calls."""
+    """Who calls; slugs, but for the virtual key's id."""
 
     agent: str
     user: str = ""
+    """For whom; empty: only what the client says of itself is known."""
     team: str = ""
+    agent_id: str = ""
+    agent_name: str = ""
+    virtual_key: str = ""
+    labels: Mapping[str, str] = {}
+    """The agent's."""
+    context_untrusted: bool = False
+    """The agent's conversations begin untrusted."""
+    models: tuple[str, ...] = ()
+    """Names or globs of the models that the virtual key is for; empty: all."""
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -31,6 +41,17 @@ class Credential(msgspec.Struct, frozen=True):
 
 class Note(msgspec.Struct, tag_field="stage"):
     """What one stage did, and why; a stage has its own subclass."""
+
+
+class Saved(msgspec.Struct, frozen=True, gc=False):
+    """Nano-dollars that an answer would have cost more; ``None``: not known, or nothing that could save any."""
+
+    toon: int | None = None
+    model_optimization: int | None = None
+    cache: int | None = None
+
+
+NOTHING_SAVED = Saved()
 
 
 class Interaction(msgspec.Struct, eq=False, weakref=False):
@@ -65,6 +86,8 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     principal: Principal | None = None
     session: tuple[str, str] | None = None
     """Its id, and where that was found."""
+    context_untrusted: bool = False
+    """Whether the conversation began untrusted: the agent or the request says so."""
     external_agent: str = ""
     user: str = ""
     run: str = ""
@@ -87,10 +110,27 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """Frames that could not be read."""
     unknown: dict[str, int] = {}
     """What the adapter did not know, by name."""
+    forwarded: bytes = b""
+    """The request's body as it was sent; empty: as it was received."""
+    response: bytearray | bytes = b""
+    """The answer's body as the upstream sent it, up to a limit."""
     request_bytes: int = 0
     response_bytes: int = 0
+    usage_source: str = ""
+    """Whence ``completion.usage`` is: ``reported``, ``estimated`` or ``none``; empty until that is settled."""
+    cost: int | None = None
+    """Nano-dollars, as the two below."""
+    baseline_cost: int | None = None
+    """What the model that the client asked for would have cost."""
+    saved: Saved = NOTHING_SAVED
+    price: Mapping[str, str] | None = None
+    """What was charged for a million tokens, and who lists that."""
+    unknown_price: bool = False
+    """It used something, and nobody lists what that costs."""
     first_byte: float | None = None
     first_token: float | None = None
+    last_token: float | None = None
+    """When a stream that began to say something had said it all."""
     finished: float | None = None
     overhead: float | None = None
     """Seconds of the gateway's own, until the first byte left."""
@@ -102,9 +142,18 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
         self.error_kind = error.kind
         self.outcome = error.outcome
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the bodies that are kept for the record."""
+        return len(self.request.body) + len(self.forwarded) + len(self.response)
+
     def drop_bodies(self) -> None:
         """Let go of the bodies; what is counted stays."""
+        model = self.request.model
         self.request = RequestAdapter(b"")
+        self.request.model = model
+        self.forwarded = b""
+        self.response = bytearray()
 
 
 class _Ids:

@@ -93,6 +93,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     models_path: str = "/models"
     forward_unlisted: bool = False
     """Forward paths that no endpoint lists, unparsed."""
+    prices: str = ""
+    """The provider's id in ``genai-prices``; empty: its name, else whoever is at its base URL."""
+    token_factor: float = 1.0
+    """Tokens of its models in one of ours (``gateway.core.tokens``), on average."""
     quirks: Quirks = Quirks()
 
 
@@ -188,6 +192,8 @@ def provider(
     key_variables: tuple[str, ...] = (),
     key_page: str = "",
     models_path: str = "/models",
+    prices: str = "",
+    token_factor: float = 1.0,
 ) -> Callable[[_ProviderClass], _ProviderClass]:
     """Register a provider class under a name; registering a name twice raises."""
 
@@ -203,6 +209,8 @@ def provider(
                 key_variables=key_variables,
                 key_page=key_page,
                 models_path=models_path,
+                prices=prices,
+                token_factor=token_factor,
             ),
         )
         return cls
@@ -223,6 +231,8 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     models_path: str = ""
     forward_unlisted: bool | None = None
     stream_usage: str = ""
+    prices: str = ""
+    token_factor: float = 0.0
 
 
 class Providers(Mapping[str, Provider]):
@@ -249,7 +259,13 @@ class Providers(Mapping[str, Provider]):
         if overrides.like and not overrides.base_url:
             raise ValueError(f"provider {name!r} needs a base_url")
         if overrides.like:
-            row = Row(name=name, base_url=overrides.base_url, models_path=row.models_path, quirks=row.quirks)
+            row = Row(
+                name=name,
+                base_url=overrides.base_url,
+                models_path=row.models_path,
+                token_factor=row.token_factor,
+                quirks=row.quirks,
+            )
         quirks = row.quirks
         if overrides.stream_usage:
             quirks = msgspec.structs.replace(quirks, stream_usage=overrides.stream_usage)
@@ -264,6 +280,8 @@ class Providers(Mapping[str, Provider]):
                 forward_unlisted=row.forward_unlisted
                 if overrides.forward_unlisted is None
                 else overrides.forward_unlisted,
+                prices=overrides.prices or row.prices,
+                token_factor=overrides.token_factor or row.token_factor,
                 quirks=quirks,
             )
         )

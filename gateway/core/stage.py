@@ -1,4 +1,4 @@
-"""Features as stages: an ordered list, each with any of four methods, none of which knows a provider."""
+"""Features as stages: an ordered list, each with any of five methods, none of which knows a provider."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -17,12 +17,15 @@ class Stage:
     async def on_tool_calls(self, i: Interaction) -> None:
         """Judge ``i.completion.tool_calls``, all of them at once; may set ``i.refusal``."""
 
+    async def on_start(self, batch: Sequence[Interaction]) -> None:
+        """While answers are awaited that take longer than a moment, in batches, off the path of any client."""
+
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """After the answers, in batches, off the path of any client."""
 
 
 class Pipeline:
-    """The stages' methods as four tuples, built once from one ordered list."""
+    """The stages' methods as tuples, built once from one ordered list."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = tuple(stages)
@@ -30,6 +33,9 @@ class Pipeline:
         self.request: tuple[Callable[[Interaction], Awaitable[None]], ...] = _overridden(stages, "on_request")
         self.tool_calls: tuple[Callable[[Interaction], Awaitable[None]], ...] = _overridden(
             stages, "on_tool_calls"
+        )
+        self.started: tuple[Callable[[Sequence[Interaction]], Awaitable[None]], ...] = _overridden(
+            stages, "on_start"
         )
         self.done: tuple[Callable[[Sequence[Interaction]], Awaitable[None]], ...] = _overridden(
             stages, "on_done"

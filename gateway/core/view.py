@@ -4,7 +4,7 @@ Providers emit *fragments* (events); :class:`Completion` assembles them. A whole
 fragments happen to be complete, so streamed and whole answers are read by the same code.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from io import StringIO
 from typing import Any, ClassVar, Literal
@@ -17,6 +17,7 @@ Path = tuple[str | int, ...]
 """Where a value lives in a JSON document: keys and indexes from the root."""
 
 Role = Literal["user", "assistant"]
+Speaker = Role | Literal["system", "tool"]
 
 
 class FinishReason(StrEnum):
@@ -67,10 +68,11 @@ class ToolCallDelta(Value, frozen=True, gc=False):
 
 
 class Usage(Value, frozen=True, gc=False):
-    """Tokens as the provider reports them; ``None``: not said, ``0``: said to be zero.
+    """What the provider says that an answer used; ``None``: not said, ``0``: said to be zero.
 
     ``input_tokens`` excludes cached ones (``cache_read_tokens``, ``cache_write_tokens``), ``output_tokens``
-    includes ``reasoning_tokens``, and ``cache_write_tokens`` includes ``cache_write_1h_tokens``.
+    includes ``reasoning_tokens``, and ``cache_write_tokens`` includes ``cache_write_1h_tokens``. Tokens of
+    sound and images are part of those with the same beginning.
     """
 
     input_tokens: int | None = None
@@ -79,6 +81,16 @@ class Usage(Value, frozen=True, gc=False):
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    cache_read_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    output_image_tokens: int | None = None
+    web_searches: int | None = None
+    """Searches that the provider charges beside the tokens."""
+    service_tier: str | None = None
+    """How it was processed, in the provider's own word, where prices depend on that."""
+    others: tuple[tuple[str, "Usage"], ...] | None = None
+    """What is charged beside all this, by model; an empty name: the same one."""
 
 
 class Finish(Value, frozen=True, gc=False):
@@ -152,6 +164,44 @@ class ToolResult(Value, frozen=True, gc=False):
     path: Path
     """Where the result's content lives."""
     texts: tuple[Text, ...] = ()
+
+
+class Part(Value, frozen=True, gc=False):
+    """One part of a message: each type uses the members that it has a use for."""
+
+    type: Literal["text", "reasoning", "image", "tool_call", "tool_result", "other"]
+    text: str = ""
+    """What is to be read; of an image or a file where it is, and of what is in no other form its JSON."""
+    id: str = ""
+    """Of a call, and of its result."""
+    name: str = ""
+    """Of a tool: a result has it only where the wire says it, or its call is in the conversation. Of a file too."""
+    arguments: str = ""
+    is_error: bool = False
+    media_type: str = ""
+
+
+class Message(Value, frozen=True, gc=False):
+    """One message of a conversation."""
+
+    role: Speaker
+    parts: tuple[Part, ...]
+
+
+def tool_result(
+    parts: Iterable[Part], call_id: str, name: str = "", *, is_error: bool = False
+) -> tuple[Part, ...]:
+    """Return a tool's result: its texts become one, anything else follows it as parts of their own."""
+    parts = tuple(parts)
+    text = "\n".join(part.text for part in parts if part.type == "text")
+    others = (part for part in parts if part.type != "text")
+    return (Part("tool_result", text, call_id, name, is_error=is_error), *others)
+
+
+def from_client(parts: tuple[Part, ...]) -> Message:
+    """Return a message of wires on which results are the user's words: the tool's, unless he says more."""
+    kinds = {part.type for part in parts}
+    return Message("tool" if "tool_result" in kinds and "text" not in kinds else "user", parts)
 
 
 class Prompt(Value, frozen=True, gc=False):
@@ -239,6 +289,12 @@ class Completion:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls so far, in the order in which they began."""
         return tuple(partial.call() for partial in self._calls.values())
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return the answer as a message has it."""
+        said = (Part("reasoning", self.reasoning), Part("text", self.text))
+        calls = (Part("tool_call", "", call.id, call.name, call.arguments) for call in self.tool_calls)
+        return (*(part for part in said if part.text), *calls)
 
     def is_name(self, index: int, name: str) -> bool:
         """Whether a client may read this name for the call with this index."""

@@ -7,7 +7,8 @@ A provider is one module here, one module of narrow structs in ``schemas/`` and 
    optional fields) rather than tagged unions, which reject tomorrow's tag.
 2. ``gateway/providers/acme.py``: a :class:`~gateway.core.adapter.RequestAdapter` and a
    :class:`~gateway.core.adapter.ResponseAdapter` per format, and a :class:`~gateway.core.provider.Provider`
-   with its endpoints under ``@provider("acme", base_url=…)``.
+   with its endpoints under ``@provider("acme", base_url=…)``. Of a conversation the request's adapter reads only
+   one element (``parse_message``), and what stands elsewhere (``preamble``); the core does the rest.
 3. ``tests/fixtures/acme/<case>/``: the exact bytes of a request and of its answer, and the view of them; the
    contract in ``gateway/testing.py`` runs over all of them.
 

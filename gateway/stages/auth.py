@@ -1,60 +1,173 @@
-"""Who calls, and which secret goes upstream; decided on the headers, before the body is read."""
+"""Who calls, and which secret goes upstream; decided on the headers, before the body is read.
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
-from urllib.parse import parse_qsl
+A client's own credential goes upstream in the very header it came in. A virtual key never does: a stored secret
+goes in its place, and everything of the client's that looks like a credential stays here.
+"""
 
-from gateway.core.errors import BadRequest, NotFound, Unauthorized
+import hashlib
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+
+from gateway.core.credentials import PREFIX, VIRTUAL_KEY, presented_key, without_credentials
+from gateway.core.entities import Agent, Team, User, VirtualKey
+from gateway.core.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from gateway.core.interaction import Credential, Interaction, Principal
+from gateway.core.snapshot import Snapshot, Snapshots
 from gateway.core.stage import Stage
 
 _LABELS = (("external_agent", "agent-id"), ("user", "user-id"), ("run", "run-id"))
 """What a client may say of itself: fields of the interaction, and headers."""
 _LABEL_LENGTH = 256
+_NO = frozenset({"", "false", "0", "no", "off"})
+_READING = frozenset({"GET", "HEAD"})
+_OWN_SITES = frozenset({"none", "same-origin"})
+"""What browsers say of requests that no other site's page makes."""
 
 
 class Auth(Stage):
     """Resolves the principal and the credential of a request."""
 
-    def __init__(
-        self,
-        mode: Literal["passthrough", "required", "open"],
-        secrets: Mapping[str, str],
-        default_agent: str = "default",
-    ) -> None:
-        """``secrets``: the operator's own keys by provider, lent in ``open`` mode to whoever brings none."""
-        self._mode = mode
-        self._secrets = secrets if mode == "open" else {}
-        self._agents = {default_agent: Principal(agent=default_agent)}
-        self._default = default_agent
+    def __init__(self, snapshots: Snapshots, digest: Callable[[str], bytes]) -> None:
+        """``digest``: the keyed hash under which virtual keys are known."""
+        self._snapshots = snapshots
+        self._digest = digest
+        self._snapshot = snapshots.current
+        # What was found out under this snapshot; only what exists is remembered. Keys by a plain hash of the
+        # whole key, which is cheaper than the keyed one.
+        self._keys: dict[bytes, VirtualKey] = {}
+        self._principals: dict[tuple[str, str], Principal] = {}
 
     async def on_headers(self, i: Interaction) -> None:
         """Set ``principal``, ``credential`` and the labels; raise for a caller who may not pass."""
-        i.principal = self._principal(i)
-        if i.ours:
-            for field, header in _LABELS:
-                setattr(i, field, _label(i, header))
-            if session := _label(i, "session-id"):
-                i.session = (session, "header")
-        credential = _credential(i.presented, i.query)
-        if self._mode == "required":
-            # Virtual keys alone pass, and none of them is known.
+        snapshot = self._snapshots.current
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self._keys, self._principals = {}, {}
+        key = presented_key(i.presented, i.query)
+        if key.startswith(PREFIX):
+            virtual = self._find(key, i.started_at)
+            i.principal = self._principal(_agent(snapshot, i, virtual), virtual)
+            if virtual.providers and i.provider.name not in virtual.providers:
+                raise Forbidden(
+                    f"This virtual key is not for {i.provider.display_name}; it is for {_listed(virtual.providers)}."
+                )
+            _lend(snapshot, i)
+            if i.credential is None:
+                raise Forbidden(
+                    f"This gateway has no key for {i.provider.display_name} to use in place of a virtual key; "
+                    "an operator sets one in its environment or on the console."
+                )
+        elif snapshot.auth == "required":
             raise Unauthorized("This gateway accepts only its own virtual keys; this key is not one of them.")
-        if credential is None and (secret := self._secrets.get(i.provider.name)):
-            credential = Credential(secret=secret)
-        i.credential = credential
+        else:
+            i.principal = self._principal(_agent(snapshot, i, _NO_KEY), _NO_KEY)
+            if key:
+                i.credential = Credential(headers=tuple(i.presented))
+            elif snapshot.auth == "open":
+                _refuse_web_pages(i)
+                _lend(snapshot, i)
+        i.context_untrusted = i.principal.context_untrusted
+        if i.ours:
+            _take_labels(i)
+        i.user = i.principal.user or i.user
 
-    def _principal(self, i: Interaction) -> Principal:
-        named = i.ours.get("agent", "")
-        if named and i.agent and named != i.agent:
-            raise BadRequest("The URL and the X-Gateway-Agent header name two different agents.")
-        name = i.agent or named or self._default
-        principal = self._agents.get(name)
-        if principal is None:
-            raise NotFound(
-                f"There is no agent {name[:_LABEL_LENGTH]!r}; the default one is {self._default!r}."
+    async def on_request(self, i: Interaction) -> None:
+        """Refuse a model that the virtual key is not for; only the body says which it is."""
+        models = i.principal.models if i.principal else ()
+        if not models:
+            return
+        if not i.endpoint.opaque:
+            i.request.require_unique_members()
+            asked = (i.request.model, *i.request.other_models)
+            other = next((a for a in asked if not any(fnmatchcase(a, model) for model in models)), None)
+            if other is None:
+                return
+            what = f"the model {other[:_LABEL_LENGTH]!r}"
+        elif i.endpoint.method in _READING:
+            return
+        else:
+            what = "this endpoint, whose model the gateway can't see"
+        raise Forbidden(f"This virtual key is not for {what}; it is for {_listed(models)}.")
+
+    def _find(self, key: str, now: float) -> VirtualKey:
+        """Return what is known of a virtual key that still holds."""
+        if not VIRTUAL_KEY.fullmatch(key):
+            raise Unauthorized(_UNKNOWN)
+        whole = hashlib.sha256(key.encode()).digest()
+        virtual = self._keys.get(whole)
+        if virtual is None:
+            virtual = self._snapshot.virtual_keys.get(self._digest(key))
+            if virtual is None:
+                raise Unauthorized(_UNKNOWN)
+            self._keys[whole] = virtual
+        if virtual.revoked:
+            raise Unauthorized("This virtual key was revoked.")
+        if virtual.expires is not None and virtual.expires.timestamp() <= now:
+            raise Unauthorized(f"This virtual key expired at {virtual.expires.isoformat()}.")
+        return virtual
+
+    def _principal(self, agent: Agent, virtual: VirtualKey) -> Principal:
+        known = self._principals.get((agent.slug, virtual.hash))
+        if known is None:
+            known = self._principals[agent.slug, virtual.hash] = Principal(
+                agent=agent.slug,
+                user=_slug(self._snapshot.users, virtual.user),
+                team=_slug(self._snapshot.teams, virtual.team or agent.team),
+                agent_id=agent.id,
+                agent_name=agent.name,
+                virtual_key=virtual.id,
+                labels=agent.labels,
+                context_untrusted=agent.context_untrusted,
+                models=virtual.models,
             )
-        return principal
+        return known
+
+
+def _refuse_web_pages(i: Interaction) -> None:
+    """Lend nothing to a page of another site in a browser on this machine, which reaches loopback as well as we do."""
+    if i.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITES:
+        raise Forbidden("A web page of another site may not use this gateway's own keys.")
+
+
+def _lend(snapshot: Snapshot, i: Interaction) -> None:
+    """Let the operator's own key go upstream, and nothing of the client's beside it."""
+    if secret := snapshot.secrets.get(i.provider.name):
+        i.credential = Credential(secret=secret)
+        i.query = without_credentials(i.query)
+
+
+def _agent(snapshot: Snapshot, i: Interaction, virtual: VirtualKey) -> Agent:
+    """Return the agent that the URL, a header or the key names, which must all mean the same one."""
+    names = [name for name in (i.agent, i.ours.get("agent", "")) if name]
+    found = [snapshot.agents.get(name) for name in names or [virtual.agent or snapshot.default_agent]]
+    agent = found[0]
+    if virtual.agent and agent is not snapshot.agents.get(virtual.agent):
+        raise BadRequest("This virtual key belongs to another agent than the URL or a header names.")
+    if agent is not found[-1]:
+        raise BadRequest("The URL and the X-Gateway-Agent header name two different agents.")
+    if agent is None and not names and virtual.agent:
+        raise Forbidden("The agent of this virtual key is not there any more.")
+    if agent is None:
+        raise NotFound(
+            f"There is no agent {names[0][:_LABEL_LENGTH]!r}; the default one is {snapshot.default_agent!r}."
+        )
+    return agent
+
+
+def _slug(named: Mapping[str, Team] | Mapping[str, User], reference: str) -> str:
+    """Return the slug of what a reference names; what nobody made is a name all the same."""
+    found = named.get(reference)
+    return found.slug if found else reference
+
+
+def _take_labels(i: Interaction) -> None:
+    """Note what a client says of itself."""
+    for field, header in _LABELS:
+        setattr(i, field, _label(i, header))
+    if session := _label(i, "session-id"):
+        i.session = (session, "header")
+    if i.ours.get("untrusted-context", "").strip().lower() not in _NO:
+        i.context_untrusted = True
 
 
 def _label(i: Interaction, header: str) -> str:
@@ -62,18 +175,9 @@ def _label(i: Interaction, header: str) -> str:
     return i.ours.get(header, "")[:_LABEL_LENGTH].encode("utf-8", "backslashreplace").decode()
 
 
-def _credential(presented: Sequence[tuple[str, str]], query: str) -> Credential | None:
-    """Return the client's own credential, in the very headers in which it came."""
-    keys = set()
-    for name, value in presented:
-        if not value.isascii():
-            raise BadRequest(f"The {name} header is not ASCII.")
-        scheme, _, rest = value.strip().partition(" ")
-        keys.add(rest.strip() if scheme.lower() == "bearer" else value.strip())
-    if "key=" in query:
-        keys.update(value for name, value in parse_qsl(query) if name == "key")
-    keys.discard("")
-    if len(keys) > 1:
-        raise BadRequest("The request carries two different credentials; send one.")
-    # A key in the query goes upstream with the query.
-    return Credential(headers=tuple(presented)) if keys else None
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names)
+
+
+_NO_KEY = VirtualKey()
+_UNKNOWN = "This virtual key is not one of this gateway's."

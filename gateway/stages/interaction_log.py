@@ -1,26 +1,125 @@
-"""One structured line per interaction, whatever way it ended."""
+"""One record per interaction, whatever way it ended: a structured line on standard output, and rows that are stored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
+
+from gateway.core.edit import split
+from gateway.core.errors import GatewayError
 from gateway.core.interaction import Interaction
+from gateway.core.price import dollars
+from gateway.core.record import Body, Record, Started
+from gateway.core.redaction import Redactor
+from gateway.core.search import searchable
 from gateway.core.stage import Stage
-from gateway.core.view import Usage
+from gateway.core.view import Completion, Path, Usage
 
 Write = Callable[[Sequence[dict[str, Any]]], None]
+Store = Callable[[Sequence[Started], Sequence[Record]], Awaitable[None]]
 _NO_USAGE = Usage()
+_SEARCHED = 64 << 10
+"""Characters of one interaction that text search finds."""
+_OTHERWISE = frozenset({"cost", "baseline_cost", "saved", "price", "unreadable", "unknown"})
+"""Fields of a line that are stored in another form, or not at all."""
 
 
 class InteractionLog(Stage):
-    """Writes finished interactions, a batch at a time."""
+    """Writes and stores interactions, a batch at a time."""
 
-    def __init__(self, write: Write) -> None:
-        """``write``: takes the records of one batch."""
+    def __init__(
+        self,
+        write: Write,
+        store: Store,
+        worker: str = "",
+        *,
+        bodies: bool = True,
+        body_limit: int = 1 << 20,
+        redactor: Redactor | None = None,
+    ) -> None:
+        """``write``: takes the lines of one batch; ``store``: returns when rows can't be lost any more.
+
+        ``bodies``: whether bodies are stored; ``body_limit``: bytes of one message that are.
+        """
         self._write = write
+        self._store = store
+        self._worker = worker
+        self._bodies = bodies
+        self._limit = body_limit
+        self._redactor = redactor or Redactor()
+
+    async def on_start(self, batch: Sequence[Interaction]) -> None:
+        """Store that they have begun, so that a crash can't make them vanish."""
+        await self._store([self._started(i) for i in batch], [])
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
-        """Write one record each."""
-        self._write([record(i) for i in batch])
+        """Write one line each; store one record each, of those whose caller was known."""
+        lines = [record(i) for i in batch]
+        # Whoever is not let in leaves a line, but must not be able to fill the database.
+        rows = [self._row(i, line) for i, line in zip(batch, lines, strict=True) if i.principal is not None]
+        self._write(lines)
+        if rows:
+            await self._store([], rows)
+
+    def _started(self, i: Interaction) -> Started:
+        principal = i.principal
+        return Started(
+            i.id,
+            i.started_at,
+            self._worker,
+            i.provider.name,
+            i.endpoint.name,
+            principal.agent if principal else None,
+        )
+
+    def _row(self, i: Interaction, line: dict[str, Any]) -> Record:
+        calls = i.completion.tool_calls
+        row = Record(
+            **{name: value for name, value in line.items() if name not in _OTHERWISE and value is not None},
+            cost=i.cost,
+            baseline_cost=i.baseline_cost,
+            saved=msgspec.structs.asdict(i.saved),
+            price=dict(i.price) if i.price else None,
+            tools=tuple(dict.fromkeys(call.name for call in calls)) if calls else (),
+        )
+        if i.unknown:
+            row.notes = {"unknown": i.unknown}
+        if self._bodies and not i.endpoint.opaque:
+            self._add_bodies(row, i)
+        return row
+
+    def _add_bodies(self, row: Record, i: Interaction) -> None:
+        response = bytes(i.response)
+        if self._redactor:
+            self._add_redacted(row, i, response)
+        else:
+            row.text = searchable(i.request, i.completion, _SEARCHED)
+            row.request = self._capped(*i.request.pieces) if i.request.body else None
+            row.response = self._capped(response) if response else None
+        if i.forwarded:
+            row.forwarded = self._split(self._redactor.body(i.forwarded), i.request.history)
+
+    def _add_redacted(self, row: Record, i: Interaction, response: bytes) -> None:
+        """Search must not find what is not stored, so it reads what is left."""
+        body, answer = self._redactor.body(i.request.body), self._redactor.body(response)
+        row.request = self._split(body, i.request.history) if body else None
+        row.response = self._capped(answer) if answer else None
+        try:
+            left = type(i.request)(body, i.request.params, i.request.quirks)
+        except GatewayError:
+            return
+        said = i.completion if answer == response else Completion()
+        row.text = self._redactor.text(searchable(left, said, _SEARCHED))
+
+    def _split(self, body: bytes, history: Path) -> Body:
+        return self._capped(*((history and split(body, history)) or (body,)))
+
+    def _capped(self, prefix: bytes, messages: Sequence[bytes] = (), suffix: bytes = b"") -> Body:
+        return Body(self._cap(prefix), tuple(map(self._cap, messages)), self._cap(suffix))
+
+    def _cap(self, piece: bytes) -> bytes:
+        over = len(piece) - self._limit
+        return piece if over <= 0 else b"%b[%d bytes more]" % (piece[: self._limit], over)
 
 
 def record(i: Interaction) -> dict[str, Any]:
@@ -56,7 +155,11 @@ def record(i: Interaction) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "cache_write_1h_tokens": usage.cache_write_1h_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
-        "usage_source": "reported" if completion.usage else "none",
+        "usage_source": i.usage_source or ("reported" if completion.usage else "none"),
+        "cost": dollars(i.cost),
+        "baseline_cost": dollars(i.baseline_cost),
+        "saved": {name: dollars(amount) for name, amount in msgspec.structs.asdict(i.saved).items()},
+        "price": i.price,
         "first_byte_ms": _since(i.started, i.first_byte),
         "first_token_ms": _since(i.started, i.first_token),
         "duration_ms": _since(i.started, i.finished),

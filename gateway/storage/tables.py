@@ -221,11 +221,14 @@ audit = Table(
     metadata,
     Column("number", NUMBER, primary_key=True, autoincrement=True),
     Column("at", Double, nullable=False),
-    *(Column(name, Text, nullable=False) for name in ("actor", "action", "kind", "entity")),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("actor", "address", "action", "kind", "entity", "result")
+    ),
     Column("before", Text),
     Column("after", Text),
     # Of the row before it and of this one: a row that is changed or taken out breaks the chain.
     Column("hash", LargeBinary, nullable=False, unique=True),
     sqlite_autoincrement=True,
-    comment="Every write to what is configured. Rows are only ever added.",
+    comment="Every write to what is configured, and every attempt at one. Rows are only ever added.",
 )

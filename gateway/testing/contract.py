@@ -10,6 +10,7 @@
 8. Edits are local.
 9. What is composed reads back.
 10. Errors read back, as a body and within a stream.
+11. The messages of a request hold everything that the model reads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from gateway.core.relay import Relay
 from gateway.core.strict import tree
 from gateway.core.view import Completion, FinishReason, Path, Prompt, Role, ToolCallDelta, Unknown
 from gateway.testing.cases import Case, cuts
+from gateway.testing.conversation import check_messages
 from gateway.testing.documents import differences, value_at
 from gateway.testing.views import request_view, response_view
 
@@ -175,8 +177,9 @@ def check_refusal(
 
 
 def check_request(provider: Provider, case: Case, match: Match) -> None:
-    """Points 5, 7 and 8 for the request."""
+    """Points 5, 7, 8 and 11 for the request."""
     request = read_request(provider, match, case.request)
+    check_messages(case, request)
     case.compare(case.expect.get("request", {}), request_view(request), "5 view", "request")
     case.require(request.encode() is case.request, "7 identity", "encode() is not the object that came")
     case.require(request.path(match.path) == match.path, "7 identity", "path() changes the path")

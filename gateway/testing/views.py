@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.core.adapter import RequestAdapter
 from gateway.core.relay import Relay
-from gateway.core.view import Completion
+from gateway.core.view import Completion, Part
 
 
 def request_view(request: RequestAdapter) -> dict[str, Any]:
@@ -26,8 +26,16 @@ def request_view(request: RequestAdapter) -> dict[str, Any]:
             }
             for result in request.tool_results
         ],
+        "messages": [
+            {"role": message.role, "parts": [_said(part) for part in message.parts]}
+            for message in request.messages()
+        ],
         "session": list(request.session) if request.session else None,
     }
+
+
+def _said(part: Part) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(part).items() if value}
 
 
 def response_view(completion: Completion, relay: Relay) -> dict[str, Any]:

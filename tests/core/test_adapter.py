@@ -14,7 +14,7 @@ from gateway.core.adapter import (
 )
 from gateway.core.errors import BadRequest, InternalError
 from gateway.core.frames import Frame
-from gateway.core.view import Completion, Prompt, Text, ToolResult
+from gateway.core.view import Completion, Message, Part, Prompt, Text, ToolResult
 
 BODY = b'{"model": "m", "messages": [{"content": "one"}, {"content": [{"text": "two"}]}], "x": 1.0}'
 
@@ -22,6 +22,7 @@ BODY = b'{"model": "m", "messages": [{"content": "one"}, {"content": [{"text": "
 def test_an_empty_view():
     request = RequestAdapter(BODY)
     assert (request.model, request.stream, request.session) == ("", False, None)
+    assert request.other_models == ()
     assert (list(request.tools), list(request.tool_results), list(request.texts())) == ([], [], [])
     assert (request.params, request.quirks) == ({}, DEFAULT_QUIRKS)
     assert request.ask_usage() is False
@@ -50,6 +51,50 @@ def test_edits():
     )
     request.remove(("messages",))
     assert request.encode() == b'{"model": "n", "x": 1.0,"y":{"z":[true]}}'
+
+
+class Talk(RequestAdapter):
+    """Numbers are calls, strings are results, and anything else is odd."""
+
+    history = ("talk",)
+
+    def preamble(self):
+        return [Message("system", (Part("text", "be brief"),))]
+
+    @classmethod
+    def parse_message(cls, element):
+        value = msgspec.json.decode(element, type=int | str)
+        if isinstance(value, int):
+            return Message("assistant", (Part("tool_call", id=str(value), name=f"f{value}"),))
+        return Message("tool", (Part("tool_result", id=value), Part("image", id=value)))
+
+
+def test_pieces():
+    request = Talk(b'{"talk": [1, "1"], "x": 2}')
+    assert request.pieces == (b'{"talk": [', [b"1", b', "1"'], b'], "x": 2}')
+    assert request.pieces is request.pieces
+    for body in (b'{"talk": "hi"}', b'{"x": [1]}', b"", b"\xff"):
+        assert Talk(body).pieces == (body, (), b"")
+        assert [message.role for message in Talk(body).messages()] == ["system"]
+    assert OpaqueRequest(b"[1]").pieces == (b"[1]", (), b"")
+
+
+def test_messages():
+    assert Talk(b'{"talk": [1, "1", "2" , [ ]]}').messages() == [
+        Message("system", (Part("text", "be brief"),)),
+        Message("assistant", (Part("tool_call", id="1", name="f1"),)),
+        Message("tool", (Part("tool_result", id="1", name="f1"), Part("image", id="1"))),
+        Message("tool", (Part("tool_result", id="2"), Part("image", id="2"))),
+        Message("user", (Part("other", "[ ]"),)),
+    ]
+    assert RequestAdapter(BODY).messages() == []
+
+
+@pytest.mark.parametrize("element", [b"", b"{", b"[" * 5000, b"\xff", b'"\\ud800"', b"1.5"])
+def test_a_message_that_can_not_be_read(element):
+    odd = Message("user", (Part("other", element.decode(errors="replace")),))
+    assert Talk.read_message(element) == Talk.read_message(b" ,\r\n\t" + element) == odd
+    assert RequestAdapter.read_message(element) == odd
 
 
 def test_unique_members():

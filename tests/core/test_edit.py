@@ -1,4 +1,4 @@
-"""An edit changes what it names; every other byte stays."""
+"""An edit changes what it names; every other byte stays. A split loses none."""
 
 import json  # noqa: TID251  # an opinion on the result that is not our decoder's
 from copy import deepcopy
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.edit import edit
+from gateway.core.edit import edit, split
 
 B = rb'[ {"c": "\u0041", "d": null}, 2 ]'
 DOCUMENT = b' {"a" : 1.50, "b": ' + B + b',\n "e": {"f": [1,\n2]} } '
@@ -231,3 +231,53 @@ def test_the_result_parses_to_the_edited_value(box, data):
     assert document.startswith(before)
     assert document.endswith(after)
     assert len(before) + len(after) < len(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "pieces"),
+    [
+        (
+            b' {"a" :[ 1 , {"b":[2]},\n[] ] } ',
+            ("a",),
+            (b' {"a" :[ ', [b"1", b' , {"b":[2]}', b",\n[]"], b" ] } "),
+        ),
+        (b'{"a":[1,{"b":[2]}]}', ("a", 1, "b"), (b'{"a":[1,{"b":[', [b"2"], b"]}]}")),
+        (b'{"a":["],[",2]}', ("a",), (b'{"a":[', [b'"],["', b",2"], b"]}")),
+        (b'{"a":[1],"a":[2,3]}', ("a",), (b'{"a":[1],"a":[', [b"2", b",3"], b"]}")),
+        (rb'{"\u0061":[1]}', ("a",), (rb'{"\u0061":[', [b"1"], b"]}")),
+        (b'{"a":[ ]}', ("a",), (b'{"a":[', [], b" ]}")),
+        (b" [1] ", (), (b" [", [b"1"], b"] ")),
+        (b'{"a":"[1]"}', ("a",), None),
+        (b'{"a":null}', ("a",), None),
+        (b'{"a":{"b":[1]}}', ("a",), None),
+        (b'{"a":{"b":[1]}}', ("a", "b", "c"), None),
+        (b'{"a":[[1]]}', ("a", 1), None),
+        (b'{"a":[[1]]}', ("b",), None),
+        (b'{"a":[1,2', ("a",), None),
+        (b'{"a":' + b"[" * 100_000, ("a",), None),
+        (b"", ("a",), None),
+    ],
+)
+def test_split(document, path, pieces):
+    assert split(document, path) == pieces
+
+
+@given(documents, spaces, spaces, st.data())
+def test_a_split_loses_no_byte(box, before, after, data):
+    document = before + box.render() + after
+    value = json.loads(document)
+    path = data.draw(st.sampled_from([(), *paths(value)]))
+    for key in path:
+        value = value[key]
+    pieces = split(document, path)
+    if not isinstance(value, list):
+        assert pieces is None
+        return
+    prefix, elements, suffix = pieces
+    assert b"".join((prefix, *elements, suffix)) == document
+    assert [json.loads(element.lstrip(b", \t\r\n")) for element in elements] == value
+    assert prefix.rstrip().endswith(b"[")
+    assert suffix.lstrip().startswith(b"]")
+    # The separator belongs to the element after it.
+    assert all(element == element.strip() for element in elements[:1])
+    assert all(element.lstrip().startswith(b",") for element in elements[1:])

@@ -196,6 +196,20 @@ def test_rows(registered):
     assert providers.changed({}) is providers
 
 
+def test_a_row_counts_like_its_model_but_has_prices_of_its_own(registered):
+    rows = {
+        "acme": Overrides(prices="acme-corp", token_factor=1.5),
+        "mini": Overrides(like="acme", base_url="http://mini.example"),
+        "micro": Overrides(like="mini", base_url="http://micro.example", prices="m", token_factor=2.0),
+    }
+    providers = Providers([rows])
+    assert {name: (providers[name].row.prices, providers[name].row.token_factor) for name in rows} == {
+        "acme": ("acme-corp", 1.5),
+        "mini": ("", 1.5),
+        "micro": ("m", 2.0),
+    }
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -9,6 +9,8 @@ from gateway.core.view import (
     Completion,
     Finish,
     FinishReason,
+    Message,
+    Part,
     ReasoningDelta,
     Start,
     StreamError,
@@ -17,6 +19,8 @@ from gateway.core.view import (
     ToolCallDelta,
     Unknown,
     Usage,
+    from_client,
+    tool_result,
 )
 
 
@@ -159,6 +163,54 @@ def test_usage_is_what_was_said_last(said, usage):
 )
 def test_finish_reason(reasons, finish):
     assert fold(*(Finish(FinishReason(reason)) for reason in reasons)).finish_reason == finish
+
+
+@pytest.mark.parametrize(
+    ("events", "parts"),
+    [
+        ([], ()),
+        ([TextDelta("a"), TextDelta("b")], (Part("text", "ab"),)),
+        (
+            [
+                ToolCallDelta(0, "c1", "f"),
+                TextDelta("t"),
+                ReasoningDelta("r"),
+                ToolCallDelta(1, "", "g", "[]"),
+            ],
+            (
+                Part("reasoning", "r"),
+                Part("text", "t"),
+                Part("tool_call", id="c1", name="f", arguments="{}"),
+                Part("tool_call", name="g", arguments="[]"),
+            ),
+        ),
+    ],
+)
+def test_the_parts_of_an_answer(events, parts):
+    assert fold(*events).parts() == parts
+
+
+def test_a_result_is_one_text_and_what_else_it_has():
+    image = Part("image", media_type="image/png")
+    parts = tool_result([Part("text", "a"), image, Part("text", "b")], "c1", "f", is_error=True)
+    assert parts == (Part("tool_result", "a\nb", "c1", "f", is_error=True), image)
+    assert tool_result((), "c1") == (Part("tool_result", id="c1"),)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "role"),
+    [
+        ((), "user"),
+        (("text",), "user"),
+        (("image",), "user"),
+        (("tool_result",), "tool"),
+        (("tool_result", "image"), "tool"),
+        (("tool_result", "text"), "user"),
+    ],
+)
+def test_who_sends_results(kinds, role):
+    parts = tuple(Part(kind) for kind in kinds)
+    assert from_client(parts) == Message(role, parts)
 
 
 def test_error():

@@ -207,12 +207,12 @@ LIVELY = [
 
 
 def _counted(rows: Sequence[Scenario]) -> list[Scenario]:
-    """What was said of usage before the answer broke is recorded, on the wires that say it early."""
-    early = {"anthropic", "gemini", "gemini_array"}
+    """What was said of usage before the answer broke is recorded; what has arrived beyond it is estimated."""
+    early = {"anthropic": "estimated", "gemini": "reported", "gemini_array": "reported"}
     return [
-        replace(row, expect=replace(row.expect, usage="reported", input_tokens=11))
+        replace(row, expect=replace(row.expect, usage=early[row.dialect], input_tokens=11))
         if row.dialect in early
-        else row
+        else replace(row, expect=replace(row.expect, usage="estimated"))
         for row in rows
     ]
 

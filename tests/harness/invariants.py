@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+from tests.harness import scrape
 from tests.harness.client import Exchange
 from tests.harness.dialects import Dialect
 from tests.harness.oracle import TYPED, Oracle, Seen
 from tests.harness.process import Gateway, Sample
+from tests.harness.scrape import Scrape
 from tests.harness.upstream import Connection
 
 CANARY_NAME = b"canary_tool"
@@ -77,6 +81,24 @@ def check_output(lines: Sequence[str]) -> None:
     """I7: neither the loop nor the interpreter complained."""
     bad = [line for line in lines if any(complaint in line for complaint in COMPLAINTS)]
     assert not bad, "I7: " + "\n".join(bad[:5])
+
+
+async def reconciled(gateway: Gateway) -> tuple[Scrape, list[dict[str, Any]]]:
+    """I10: the metrics agree with the log. Return both, once all has ended and is recorded."""
+    shown = await scrape.settled(gateway.console_port)
+    enqueued = int(shown.total("gateway_log_records_total", state="enqueued"))
+    end = time.monotonic() + SETTLE_DEADLINE
+    while True:
+        records = gateway.interactions()
+        if len(records) >= enqueued or time.monotonic() > end:
+            break
+        await asyncio.sleep(0.01)  # what was written may still be in the pipe
+    logged = Counter((record["provider"], record["outcome"]) for record in records)
+    counted = shown.by("gateway_requests_total", "provider", "outcome")
+    assert counted == logged, f"I10: {counted - logged} only counted, {logged - counted} only logged"
+    assert len(records) == enqueued, f"I10: {enqueued} records were enqueued, {len(records)} are logged"
+    assert not shown.total("gateway_log_records_total", state="dropped"), "I10: records were dropped"
+    return shown, records
 
 
 async def check_our_error(oracle: Oracle, dialect: Dialect, exchange: Exchange, *, stream: bool) -> None:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import orjson
 import psutil
 
+from tests.harness import sinks
+
 ROOT = Path(__file__).parents[2]
 START_DEADLINE = 30.0
 
@@ -78,6 +80,7 @@ class Gateway:
     ) -> None:
         self.output = Output()
         self.state = tempfile.TemporaryDirectory(prefix="gateway-test-")
+        self._own_state = not {"GATEWAY_STATE_DIR", "GATEWAY_DATABASE_URL"} & env.keys()
         clean = {key: value for key, value in os.environ.items() if not _leaks(key)}
         settings = {
             "GATEWAY_PORT": "0",
@@ -148,7 +151,16 @@ class Gateway:
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
-        self.state.cleanup()
+        try:
+            if self.process.returncode == 0 and self._own_state:
+                sinks.check_stored(self.state.name, self.interactions())
+        except AssertionError as error:
+            for line in self.output.lines:
+                if '"error"' in line and '"interaction"' not in line:
+                    error.add_note(line[:2000])
+            raise
+        finally:
+            self.state.cleanup()
         return self.process.returncode
 
 

@@ -287,6 +287,7 @@ async def _check_invariants(
     healthy.check()
     await rig.upstream.reset()
     await invariants.check_settled(gateway, rig.baseline)
+    await invariants.reconciled(gateway)
     invariants.check_output(gateway.output.lines[lines:])
     assert gateway.alive, f"I11: the gateway ended with {gateway.process.returncode}"
     health = await exchange(gateway.port, b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")

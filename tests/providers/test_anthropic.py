@@ -118,6 +118,36 @@ def events_of(*payloads: dict[str, Any]) -> list[Event]:
     return [event for frame in framer.feed(sse(*payloads)) for event in adapter.events(frame)]
 
 
+def test_usage_has_all_that_is_charged():
+    usage = {
+        "input_tokens": 5,
+        "cache_creation_input_tokens": 30,
+        "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+        "output_tokens": 42,
+        "output_tokens_details": {"thinking_tokens": 12},
+        "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1},
+        "speed": "fast",
+    }
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+    used = Usage(5, 42, None, 30, 20, 12, web_searches=2, service_tier="fast")
+    assert used in events_of(start(), delta)
+
+
+def test_runs_that_the_totals_leave_out():
+    usage = {
+        "input_tokens": 5,
+        "output_tokens": 4,
+        "iterations": [
+            {"type": "message", "input_tokens": 5, "output_tokens": 4},
+            {"type": "advisor_message", "model": "wise", "input_tokens": 9, "output_tokens": 8},
+            {"type": "compaction", "input_tokens": 7, "output_tokens": 6, "cache_read_input_tokens": 3},
+            17,
+        ],
+    }
+    delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+    assert Usage(5, 4, others=(("wise", Usage(9, 8)), ("", Usage(7, 6, 3)))) in events_of(start(), delta)
+
+
 def test_a_stream_becomes_events():
     assert events_of(start(), *TEXT, *CALL, *end()) == [
         Start("msg_1", "claude"),

@@ -123,6 +123,29 @@ ODD = {
         ],
         [Start("5", "{}"), ToolCallDelta(0, "7", "f"), Usage(8)],
     ),
+    "usage of several kinds": (
+        [
+            (
+                b'{"usageMetadata":{"promptTokenCount":50,"toolUsePromptTokenCount":6,"cachedContentTokenCount":10,'
+                b'"candidatesTokenCount":30,"thoughtsTokenCount":4,"serviceTier":"flex",'
+                b'"promptTokensDetails":[{"modality":"TEXT","tokenCount":20},{"modality":"AUDIO","tokenCount":30}],'
+                b'"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":"8"}],'
+                b'"toolUsePromptTokensDetails":[{"modality":"AUDIO","tokenCount":1}],'
+                b'"candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":25},{"modality":"AUDIO"}]}'
+                b',"candidates":[{"finishReason":"STOP"}]}'
+            )
+        ],
+        [
+            Usage(46, 34, 10, None, None, 4, 23, 8, 0, 25, service_tier="flex"),
+            Finish(FinishReason.STOP),
+        ],
+    ),
+    "usage whose kinds are odd": (
+        [
+            b'{"usageMetadata":{"promptTokenCount":5,"promptTokensDetails":["AUDIO"]},"candidates":[{"finishReason":"STOP"}]}'
+        ],
+        [Usage(5), Finish(FinishReason.STOP)],
+    ),
     "usage that is no object": ([b'{"usageMetadata":[1]}'], [Usage()]),
     "null everywhere": (
         [

@@ -142,6 +142,34 @@ ODD = {
         ),
         [Usage(5, 12, reasoning_tokens=10)],
     ),
+    "reasoning and searches beside the usage": (
+        chunk(
+            {},
+            usage={
+                "prompt_tokens": 5,
+                "completion_tokens": 2,
+                "total_tokens": 7,
+                "reasoning_tokens": 10,
+                "num_search_queries": 3,
+            },
+        ),
+        [Usage(5, 12, reasoning_tokens=10, web_searches=3)],
+    ),
+    "sound, and a service tier": (
+        {
+            **chunk(
+                {},
+                usage={
+                    "prompt_tokens": 5,
+                    "prompt_tokens_details": {"audio_tokens": 4},
+                    "completion_tokens": 9,
+                    "completion_tokens_details": {"audio_tokens": 8},
+                },
+            ),
+            "service_tier": "priority",
+        },
+        [Usage(5, 9, input_audio_tokens=4, output_audio_tokens=8, service_tier="priority")],
+    ),
     "numbers that count nothing": (
         chunk({}, usage={"prompt_tokens": -1, "completion_tokens": 2**63, "total_tokens": True}),
         [Usage()],

@@ -129,6 +129,17 @@ def test_a_terminal_event_settles_what_was_only_announced():
     assert events == [*told, Usage(), Finish(FinishReason.TOOL_CALLS), END]
 
 
+def test_a_terminal_event_says_what_was_used_and_how():
+    usage = {
+        "input_tokens": 20,
+        "input_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 2},
+        "output_tokens": 9,
+        "output_tokens_details": {"reasoning_tokens": 4},
+    }
+    used = Usage(10, 9, 8, 2, reasoning_tokens=4, service_tier="flex")
+    assert used in read(CREATED, completed(usage=usage, service_tier="flex"))
+
+
 def test_a_terminal_event_repeats_text_reasoning_and_calls_without_doubling_them():
     message = {
         "type": "message",

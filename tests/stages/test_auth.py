@@ -1,22 +1,60 @@
 """Who calls, and which credential goes upstream."""
 
+from contextlib import nullcontext
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.core.errors import BadRequest, NotFound, Unauthorized
+from gateway.core.adapter import RequestAdapter
+from gateway.core.entities import Agent, Team, User, VirtualKey
+from gateway.core.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from gateway.core.interaction import Interaction
 from gateway.core.provider import Endpoint, Provider, Row
+from gateway.core.snapshot import Snapshots, build
 from gateway.headers import RequestHeaders
-from gateway.stages.auth import Auth
+from gateway.providers.openai.chat_request import ChatRequest
+from gateway.providers.openai.responses_request import ResponsesRequest
+from gateway.secrets import Keyring, new_virtual_key
+from gateway.stages.auth import Auth as Stage
+
+RING = Keyring("m" * 32)
+KEY = new_virtual_key()
+NOW = 1_800_000_000.0
 
 
-def interaction(*headers, query="", agent="", provider="acme"):
+def Auth(mode, secrets, default_agent="default", **entities):  # noqa: N802  # reads as the stage that it makes
+    snapshot = build(entities, auth=mode, default_agent=default_agent, secrets=secrets)
+    return Stage(Snapshots(snapshot), RING.digest)
+
+
+def virtual(mode="required", *, key=KEY, secrets=None, **fields):
+    """The stage with one virtual key, of an agent in a team."""
+    fields = {"id": "k1", "name": "ci", "hash": RING.hash(key), "agent": "support"} | fields
+    support = Agent(id="1", slug="support", name="Support", team="t1", labels={"env": "prod"})
+    return Auth(
+        mode,
+        {"acme": "secret"} if secrets is None else secrets,
+        virtual_keys=[VirtualKey(**fields)],
+        agents=[support, Agent(id="2", slug="other")],
+        teams=[Team(id="t1", slug="care")],
+        users=[User(id="u1", slug="alice")],
+    )
+
+
+def interaction(*headers, query="", agent="", provider="acme", endpoint=None):
     row = Row(name=provider, base_url="http://acme.example")
-    i = Interaction("id", Provider(row), Endpoint("POST", "/x"), CIMultiDict(headers), query=query)
+    endpoint = endpoint or Endpoint("POST", "/x", RequestAdapter)
+    i = Interaction("id", Provider(row), endpoint, CIMultiDict(headers), query=query, started_at=NOW)
     i.agent = agent
     sorted_ = RequestHeaders(CIMultiDictProxy(CIMultiDict(headers)))
     i.presented, i.ours = sorted_.credentials, sorted_.ours
     return i
+
+
+def keyed(*headers, **more):
+    return interaction(("Authorization", f"Bearer {KEY}"), *headers, **more)
 
 
 async def resolved(auth, i):
@@ -86,6 +124,16 @@ async def test_the_agent_is_the_default_one_or_the_one_named():
         assert (await resolved(auth, i)).principal.agent == "main"
 
 
+async def test_an_agent_is_found_by_slug_and_by_id_and_says_what_it_is():
+    made = Agent(id="1", slug="support", name="Support", team="care", context_untrusted=True)
+    auth = Auth("passthrough", {}, agents=[made])
+    for i in (interaction(agent="1"), interaction(("X-Gateway-Agent", "1"), agent="support")):
+        principal = (await resolved(auth, i)).principal
+        assert (principal.agent, principal.agent_id, principal.agent_name) == ("support", "1", "Support")
+        assert (principal.team, principal.user, principal.virtual_key) == ("care", "", "")
+        assert i.context_untrusted
+
+
 @pytest.mark.parametrize("i", [interaction(agent="other"), interaction(("X-Gateway-Agent", "other"))])
 async def test_an_unknown_agent_is_not_found(i):
     with pytest.raises(NotFound, match="There is no agent 'other'"):
@@ -131,3 +179,225 @@ async def test_an_empty_or_repeated_credential_is_no_second_one(headers):
 async def test_labels_that_are_no_text_become_some():
     i = await resolved(Auth("passthrough", {}), interaction(("X-Gateway-User-Id", "caf\udce9")))
     assert i.user == "caf\\udce9"
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", "1", "yes", "what?"])
+async def test_a_request_says_that_its_context_is_untrusted(value):
+    for name in ("X-Gateway-Untrusted-Context", "X-Archestra-Untrusted-Context"):
+        assert (await resolved(Auth("passthrough", {}), interaction((name, value)))).context_untrusted
+
+
+@pytest.mark.parametrize("value", ["", "false", "0", " no "])
+async def test_a_request_can_say_that_it_is_not_but_not_against_its_agent(value):
+    header = ("X-Gateway-Untrusted-Context", value)
+    assert not (await resolved(Auth("passthrough", {}), interaction(header))).context_untrusted
+    agents = [Agent(id="1", slug="default", context_untrusted=True)]
+    assert (await resolved(Auth("passthrough", {}, agents=agents), interaction(header))).context_untrusted
+
+
+@pytest.mark.parametrize("mode", ["required", "passthrough", "open"])
+@pytest.mark.parametrize(
+    "carrier",
+    [
+        {"headers": [("Authorization", f"Bearer {KEY}")]},
+        {"headers": [("authorization", KEY)]},
+        {"headers": [("x-api-key", KEY)]},
+        {"headers": [("api-key", KEY)]},
+        {"headers": [("x-goog-api-key", KEY)]},
+        {"headers": [("Authorization", f"Bearer {KEY}"), ("x-api-key", KEY)]},
+        {"query": f"key={KEY}"},
+        {"query": f"%6bey={KEY.replace('_', '%5F')}"},
+    ],
+)
+async def test_a_virtual_key_is_read_wherever_an_sdk_puts_it_and_stays_here(mode, carrier):
+    i = interaction(*carrier.get("headers", ()), query=carrier.get("query", ""))
+    await virtual(mode, user="u1").on_headers(i)
+    assert i.credential.secret == "secret"
+    assert i.credential.headers == ()
+    assert i.query == ""
+    principal = i.principal
+    assert (principal.agent, principal.agent_id, principal.virtual_key) == ("support", "1", "k1")
+    assert (principal.team, principal.user, principal.labels) == ("care", "alice", {"env": "prod"})
+
+
+async def test_what_a_client_says_of_the_user_does_not_count_against_the_key():
+    i = await resolved(virtual(user="u1", team="x"), keyed(("X-Gateway-User-Id", "bob")))
+    assert (i.user, i.principal.user, i.principal.team) == ("alice", "alice", "x")
+    i = await resolved(virtual(), keyed(("X-Gateway-User-Id", "bob")))
+    assert (i.user, i.principal.user) == ("bob", "")
+
+
+async def test_the_query_keeps_what_is_no_credential():
+    i = interaction(("x-api-key", KEY), query=f"alt=sse&key={KEY}&x=%20&api_key=")
+    await virtual().on_headers(i)
+    assert i.query == "alt=sse&x=%20"
+
+
+@pytest.mark.parametrize("mode", ["required", "passthrough", "open"])
+@pytest.mark.parametrize(
+    ("key", "fields", "said"),
+    [
+        (new_virtual_key(), {}, "not one of this gateway's"),
+        (RING.hash(KEY), {}, None),
+        ("gw_" + RING.hash(KEY), {}, "not one of this gateway's"),
+        (KEY[:-1], {}, "not one of this gateway's"),
+        (KEY + "x", {}, "not one of this gateway's"),
+        (KEY[:-1] + ("a" if KEY[-1] != "a" else "b"), {}, "not one of this gateway's"),
+        ("gw_", {}, "not one of this gateway's"),
+        ("gw_' OR 1=1 --", {}, "not one of this gateway's"),
+        (KEY, {"revoked": True}, "was revoked"),
+        (KEY, {"expires": datetime.fromtimestamp(NOW, UTC)}, "expired at 2027-01-15"),
+    ],
+)
+async def test_a_virtual_key_that_does_not_hold(mode, key, fields, said):
+    i = interaction(("Authorization", f"Bearer {key}"))
+    if said is None and mode != "required":
+        await virtual(mode, **fields).on_headers(i)
+        assert i.credential.secret == ""  # a provider's own key, for all that anyone knows
+        return
+    with pytest.raises(Unauthorized, match=said or "only its own virtual keys"):
+        await virtual(mode, **fields).on_headers(i)
+    assert i.credential is None
+    assert i.principal is None
+
+
+async def test_a_key_that_expires_later_holds():
+    i = await resolved(virtual(expires=datetime.fromtimestamp(NOW + 1, UTC)), keyed())
+    assert i.principal.virtual_key == "k1"
+
+
+async def test_two_keys_that_share_a_long_beginning_are_two():
+    first, second = "gw_" + "x" * 120 + "a", "gw_" + "x" * 120 + "b"
+    auth = virtual(key=first)
+    for _ in range(2):
+        assert (await resolved(auth, interaction(("x-api-key", first)))).principal.virtual_key == "k1"
+        with pytest.raises(Unauthorized):
+            await auth.on_headers(interaction(("x-api-key", second)))
+
+
+async def test_a_revocation_takes_effect_with_the_next_snapshot():
+    key = VirtualKey(id="k1", name="ci", hash=RING.hash(KEY))
+    snapshots = Snapshots(build({"virtual_keys": [key]}, secrets={"acme": "s1"}))
+    auth = Stage(snapshots, RING.digest)
+    assert (await resolved(auth, keyed())).credential.secret == "s1"
+    snapshots.current = build({"virtual_keys": [key]}, secrets={"acme": "s2"})
+    assert (await resolved(auth, keyed())).credential.secret == "s2"
+    snapshots.current = build({}, secrets={"acme": "s2"})
+    with pytest.raises(Unauthorized):
+        await auth.on_headers(keyed())
+
+
+async def test_the_agent_of_a_key_can_be_named_but_no_other():
+    for i in (keyed(agent="support"), keyed(("X-Gateway-Agent", "1"), agent="support")):
+        assert (await resolved(virtual(), i)).principal.agent == "support"
+    for name in ("other", "2", "default", "missing"):
+        for i in (
+            keyed(agent=name),
+            keyed(("X-Gateway-Agent", name)),
+            keyed(("X-Gateway-Agent", name), agent="1"),
+        ):
+            with pytest.raises(BadRequest, match="agent"):
+                await virtual().on_headers(i)
+
+
+async def test_a_key_of_no_agent_may_name_any():
+    assert (await resolved(virtual(agent=""), keyed())).principal.agent == "default"
+    assert (await resolved(virtual(agent=""), keyed(agent="2"))).principal.agent == "other"
+
+
+@pytest.mark.parametrize("agent", ["", "default"])
+async def test_a_key_whose_agent_is_gone_reaches_none(agent):
+    with pytest.raises((Forbidden, BadRequest), match="agent"):
+        await virtual(agent="gone").on_headers(keyed(agent=agent))
+
+
+async def test_providers_that_a_key_is_for():
+    await virtual(providers=("acme",)).on_headers(keyed())
+    i = keyed()
+    with pytest.raises(Forbidden, match="not for acme; it is for one, two"):
+        await virtual(providers=("one", "two")).on_headers(i)
+    assert i.credential is None
+
+
+async def test_a_provider_without_a_stored_key():
+    with pytest.raises(Forbidden, match="This gateway has no key for acme"):
+        await virtual(secrets={"other": "s"}).on_headers(keyed())
+
+
+@pytest.mark.parametrize(
+    "i",
+    [
+        keyed(("x-api-key", "sk-1")),
+        keyed(("x-api-key", new_virtual_key())),
+        keyed(query="key=sk-1"),
+        keyed(query="access_token=sk-1"),
+        interaction(("x-foo-api-key", KEY), ("x-auth-token", "sk-1")),
+    ],
+)
+@pytest.mark.parametrize("mode", ["required", "passthrough", "open"])
+async def test_a_virtual_key_and_another_credential(mode, i):
+    with pytest.raises(BadRequest, match="two different credentials"):
+        await virtual(mode).on_headers(i)
+
+
+class Body(RequestAdapter):
+    @property
+    def model(self):
+        return self.body.decode().partition('"model":"')[2].partition('"')[0]
+
+
+async def asked(auth, body, **more):
+    i = await resolved(auth, keyed(**more))
+    i.request = Body(body)
+    await auth.on_request(i)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-mini", "o1"])
+async def test_models_that_a_key_is_for(model):
+    await asked(virtual(models=("gpt-4o*", "o1")), b'{"model":"%s"}' % model.encode())
+
+
+@pytest.mark.parametrize("model", ["gpt-4", "GPT-4o", "o1-pro", "", " gpt-4o", "x/gpt-4o", "o1\\n"])
+async def test_models_that_a_key_is_not_for(model):
+    with pytest.raises(Forbidden, match=r"not for the model .*; it is for gpt-4o\*, o1\."):
+        await asked(virtual(models=("gpt-4o*", "o1")), b'{"model":"%s"}' % model.encode())
+
+
+async def test_every_model_that_may_answer_is_judged():
+    auth = virtual(models=("gpt-4o*",))
+    for request in (ChatRequest, ResponsesRequest):
+        for others, good in (
+            (["gpt-4o-mini"], True),
+            (["gpt-4o", "o1"], False),
+            ([], True),
+            ([{}], request is ChatRequest),
+        ):
+            i = await resolved(auth, keyed())
+            i.request = request(msgspec.json.encode({"model": "gpt-4o", "models": others}))
+            with nullcontext() if good else pytest.raises(Forbidden, match="not for the model"):
+                await auth.on_request(i)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "odd"])
+async def test_a_web_page_of_another_site_is_lent_nothing(site):
+    auth = Auth("open", {"acme": "secret"})
+    with pytest.raises(Forbidden, match="web page"):
+        await auth.on_headers(interaction(("Sec-Fetch-Site", site)))
+    await auth.on_headers(interaction(("Sec-Fetch-Site", site), ("x-api-key", "own")))
+    for own in ("none", "same-origin"):
+        assert (await resolved(auth, interaction(("Sec-Fetch-Site", own)))).credential.secret == "secret"
+
+
+async def test_a_model_that_is_named_twice():
+    with pytest.raises(BadRequest, match="'model' twice"):
+        await asked(virtual(models=("gpt-4o*",)), b'{"model":"gpt-4o","model":"o1"}')
+    await asked(virtual(), b'{"model":"gpt-4o","model":"o1"}')
+
+
+async def test_a_key_for_some_models_does_not_reach_what_shows_none():
+    auth = virtual(models=("gpt-4o*",))
+    await asked(auth, b"", endpoint=Endpoint("GET", "/models"))
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        with pytest.raises(Forbidden, match="whose model the gateway can't see"):
+            await asked(auth, b"", endpoint=Endpoint(method, "/batches"))
+    await asked(virtual(), b"", endpoint=Endpoint("POST", "/batches"))

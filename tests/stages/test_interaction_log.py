@@ -1,11 +1,24 @@
 """The record of an interaction."""
 
+import msgspec
+import pytest
 from multidict import CIMultiDict
 
+from gateway.core.adapter import DEFAULT_QUIRKS, RequestAdapter
 from gateway.core.errors import ErrorKind, UpstreamReset
 from gateway.core.interaction import Interaction, Principal, new_id
 from gateway.core.provider import Endpoint, Provider, Row
-from gateway.core.view import Finish, FinishReason, Start, Usage
+from gateway.core.redaction import Redactor
+from gateway.core.view import (
+    Finish,
+    FinishReason,
+    Message,
+    Part,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
 from gateway.stages.interaction_log import InteractionLog, record
 
 
@@ -64,11 +77,149 @@ def test_a_failed_one():
     )
 
 
-async def test_a_batch_is_written_at_once():
+class Stored:
+    """What the stage gave to the store."""
+
+    def __init__(self):
+        self.starts = []
+        self.records = []
+
+    async def __call__(self, starts, records):
+        self.starts += starts
+        self.records += records
+
+
+@pytest.fixture
+def stored():
+    return Stored()
+
+
+def stage(stored, write=lambda _: None, **options):
+    return InteractionLog(write, stored, "w-1", **options)
+
+
+async def test_a_batch_is_written_at_once(stored):
     written = []
     batch = [interaction(), interaction()]
-    await InteractionLog(written.append).on_done(batch)
+    await stage(stored, written.append).on_done(batch)
     assert [[found["id"] for found in records] for records in written] == [[i.id for i in batch]]
+
+
+async def test_whoever_was_not_let_in_leaves_a_line_and_no_row(stored):
+    known, unknown = interaction(), interaction()
+    known.principal = Principal("support")
+    written = []
+    await stage(stored, written.extend).on_done([known, unknown])
+    assert [r.id for r in stored.records] == [known.id]
+    assert len(written) == 2
+
+
+async def test_a_beginning_is_stored_with_whose_it_is(stored):
+    i = interaction()
+    i.principal = Principal("support")
+    await stage(stored).on_start([i])
+    [start] = stored.starts
+    assert (start.id, start.worker, start.agent, start.provider, start.endpoint) == (
+        i.id,
+        "w-1",
+        "support",
+        "acme",
+        "POST /x",
+    )
+
+
+class Chat(RequestAdapter):
+    def __init__(self, body, params=None, quirks=DEFAULT_QUIRKS):
+        super().__init__(body, params, quirks)
+        self.history = ("messages",)
+        self.model = "m-1"
+
+    @classmethod
+    def parse_message(cls, element):
+        found = msgspec.json.decode(element)
+        return Message(found["role"], (Part("text", found["content"]),))
+
+
+def talked(body, response=b'{"answer":"yes"}', forwarded=b""):
+    i = interaction()
+    i.endpoint = Endpoint("POST", "/x", Chat)
+    i.principal = Principal("support")
+    i.request = Chat(body)
+    i.response = bytearray(response)
+    i.forwarded = forwarded
+    i.outcome = "ok"
+    for event in (
+        TextDelta("yes"),
+        ToolCallDelta(0, "c1", "search", "{}"),
+        ToolCallDelta(1, "c2", "search", "{}"),
+    ):
+        i.completion.apply(event)
+    return i
+
+
+BODY = b'{"model": "m-1", "messages": [{"role":"user","content":"my pin is 1234"}, {"role":"user","content":"hi"}] }'
+
+
+async def row(stored, i, **options):
+    await stage(stored, **options).on_done([i])
+    return stored.records[-1]
+
+
+async def test_bodies_are_stored_as_they_were_cut_at_the_messages(stored):
+    found = await row(stored, talked(BODY, forwarded=BODY.replace(b"m-1", b"m-2")))
+    assert bytes(found.request) == BODY
+    assert found.request.messages == (
+        b'{"role":"user","content":"my pin is 1234"}',
+        b', {"role":"user","content":"hi"}',
+    )
+    assert bytes(found.forwarded) == BODY.replace(b"m-1", b"m-2")
+    assert found.forwarded.messages == found.request.messages
+    assert bytes(found.response) == b'{"answer":"yes"}'
+    assert found.tools == ("search",)
+    assert "my pin is 1234" in found.text
+    assert "yes" in found.text
+
+
+async def test_bodies_can_be_switched_off(stored):
+    found = await row(stored, talked(BODY), bodies=False)
+    assert (found.request, found.response, found.text) == (None, None, "")
+    assert (found.model, found.outcome) == ("m-1", "ok")
+
+
+async def test_what_is_redacted_is_stored_nowhere(stored):
+    redactor = Redactor([r"\d{4}", "$.messages[*].content"])
+    i = talked(BODY, response=b'{"pin": "1234"}', forwarded=BODY)
+    found = await row(stored, i, redactor=redactor)
+    assert b"1234" not in msgspec.json.encode(found)
+    assert len(found.request.messages) == 2
+    assert b"hi" not in msgspec.json.encode(found)
+    assert bytes(found.response) == b'{"pin": "[redacted]"}'
+    assert found.text == "[redacted]\n[redacted]"
+
+
+async def test_search_finds_what_redaction_left(stored):
+    found = await row(stored, talked(BODY), redactor=Redactor([r"\d{4}"]))
+    assert found.text == "my pin is [redacted]\nhi\nyes\nsearch\n{}\nsearch\n{}"
+
+
+async def test_a_message_is_cut_at_the_limit_and_says_so(stored):
+    found = await row(stored, talked(BODY), body_limit=30)
+    assert found.request.messages[0] == b'{"role":"user","content":"my p[12 bytes more]'
+    assert found.request.messages[1] == b', {"role":"user","content":"hi[2 bytes more]'
+
+
+async def test_a_request_that_is_no_conversation_is_one_piece(stored):
+    i = talked(b'{"messages": 5}')
+    found = await row(stored, i)
+    assert (found.request.prefix, found.request.messages) == (b'{"messages": 5}', ())
+
+
+async def test_money_is_whole_in_a_row_and_unknown_is_not_zero(stored):
+    i = talked(BODY)
+    i.cost, i.price = 12, {"input": "3"}
+    found = await row(stored, i)
+    assert (found.cost, found.baseline_cost, found.price) == (12, None, {"input": "3"})
+    assert found.saved == {"toon": None, "model_optimization": None, "cache": None}
 
 
 def test_ids_are_ordered_by_time_and_of_version_seven():

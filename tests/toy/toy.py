@@ -16,6 +16,8 @@ from gateway.core.view import (
     Event,
     Finish,
     FinishReason,
+    Message,
+    Part,
     Prompt,
     ReasoningDelta,
     Start,
@@ -27,6 +29,7 @@ from gateway.core.view import (
     ToolResult,
     Unknown,
     Usage,
+    tool_result,
 )
 
 
@@ -83,6 +86,7 @@ class Line(msgspec.Struct):
 
 
 _talk = msgspec.json.Decoder(Talk)
+_turn = msgspec.json.Decoder(Turn)
 _line = msgspec.json.Decoder(Line)
 _REASONS = {"stop": FinishReason.STOP, "do": FinishReason.TOOL_CALLS}
 
@@ -111,6 +115,13 @@ class ChatRequest(RequestAdapter):
             for index, turn in enumerate(self._talk.talk)
             if turn.did is not None and (path := ("talk", index, "did"))
         ]
+
+    @classmethod
+    def parse_message(cls, element: bytes) -> Message:
+        turn = _turn.decode(element)
+        if turn.did is not None:
+            return Message("tool", tool_result((Part("text", turn.did),), turn.id))
+        return Message("assistant" if turn.who == "assistant" else "user", (Part("text", turn.say),))
 
     def texts(self) -> Iterable[str]:
         return [turn.say for turn in self._talk.talk]

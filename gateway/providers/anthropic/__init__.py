@@ -33,6 +33,8 @@ _AGENTS = (
 class CountResponse(MessagesResponse):
     """The count of a request's tokens: a number that nobody is billed for, so no usage."""
 
+    billed = False
+
     def events(self, frame: Frame) -> Iterable[Event]:
         return ()
 
@@ -43,6 +45,7 @@ class CountResponse(MessagesResponse):
     display_name="Anthropic",
     key_variables=("ANTHROPIC_API_KEY",),
     key_page="https://console.anthropic.com/settings/keys",
+    token_factor=1.2,  # from 1.1 for models of 2025 to 1.4 for those of 2026, in recorded answers
 )
 class Anthropic(Provider):
     """Anthropic's API."""

@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.strict import load
-from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
+from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.anthropic.history import content_parts, read_message
 from gateway.providers.anthropic.lenient import Elements, read, read_text, text
 from schemas import anthropic as wire
 
@@ -27,6 +28,7 @@ _RESULTS = frozenset(("tool_result", "mcp_tool_result"))
 # Types of blocks that bring tools of their own; an escape could hide the word.
 _BRINGING = (b"tool_addition", b"mcp_tool_listing", b"\\u00")
 
+_any = msgspec.json.Decoder()
 _body = msgspec.json.Decoder(wire.MessagesBody)
 _metadata = msgspec.json.Decoder(wire.Metadata)
 _code_session = msgspec.json.Decoder(wire.CodeSession)
@@ -84,6 +86,14 @@ class MessagesRequest(RequestAdapter):
                 texts = tuple(_texts(block.content, place))
                 found.append(ToolResult(call, names.get(call, ""), block.is_error is True, place, texts))
         return found
+
+    def preamble(self) -> Iterable[Message]:
+        if parts := tuple(content_parts(read(_any, self._body.system))):
+            yield Message("system", parts)
+
+    @classmethod
+    def parse_message(cls, element: bytes) -> Message:
+        return read_message(element)
 
     def texts(self) -> Iterable[str]:
         body = self._body

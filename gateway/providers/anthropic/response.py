@@ -24,11 +24,11 @@ from gateway.core.view import (
     TextDelta,
     ToolCallDelta,
     Unknown,
-    Usage,
 )
 from gateway.providers.anthropic.errors import error_body, stream_error
 from gateway.providers.anthropic.lenient import Elements, read, read_text, text
 from gateway.providers.anthropic.refusal import refuse_message, refuse_stream
+from gateway.providers.anthropic.usage import read_usage
 from schemas import anthropic as wire
 
 _REASONS = {
@@ -70,9 +70,6 @@ _message = msgspec.json.Decoder(wire.Message)
 _block = msgspec.json.Decoder(wire.OutputBlock)
 _content = msgspec.json.Decoder(list[wire.OutputBlock])
 _elements = Elements(wire.OutputBlock)
-_usage = msgspec.json.Decoder(wire.Usage)
-_cache = msgspec.json.Decoder(wire.CacheCreation)
-_details = msgspec.json.Decoder(wire.OutputDetails)
 _any = msgspec.json.Decoder()
 
 
@@ -187,7 +184,7 @@ class MessagesResponse(ResponseAdapter):
         elif kind == "message_start":
             yield from self._start(event.message)
         elif kind == "message_delta":
-            yield from _read_usage(event.usage)
+            yield from read_usage(event.usage)
             if event.delta and event.delta.stop_reason is not None:
                 yield from self._end(event.delta.stop_reason)
         elif kind == "message_stop":
@@ -213,7 +210,7 @@ class MessagesResponse(ResponseAdapter):
             if before:
                 yield Unknown("message_start with content after other content")
             yield event
-        yield from _read_usage(message.usage)
+        yield from read_usage(message.usage)
         if message.stop_reason is not None:
             self._reason = _finish(message.stop_reason)  # more content may follow
 
@@ -223,7 +220,7 @@ class MessagesResponse(ResponseAdapter):
             return
         yield Start(text(message.id), text(message.model))
         yield from self._content(message.content)
-        yield from _read_usage(message.usage)
+        yield from read_usage(message.usage)
         if message.stop_reason is not None:
             yield _finish(message.stop_reason)
         yield END
@@ -367,27 +364,3 @@ def _finish(reason: Any) -> Finish:
 def _aliases(toolset: str, name: str) -> tuple[str, ...]:
     """Return what a member of a toolset may be called: its name alone is another tool's."""
     return (toolset, *(f"{toolset}{joint}{name}" for joint in _JOINTS)) if toolset else ()
-
-
-def _read_usage(raw: msgspec.Raw) -> Iterator[Event]:
-    usage = read(_usage, raw)
-    if usage is None:
-        return
-    cache = read(_cache, usage.cache_creation) or wire.CacheCreation()
-    details = read(_details, usage.output_tokens_details) or wire.OutputDetails()
-    long = _count(cache.ephemeral_1h_input_tokens)
-    written = _count(usage.cache_creation_input_tokens)
-    if written is None and (long is not None or _count(cache.ephemeral_5m_input_tokens) is not None):
-        written = (long or 0) + (_count(cache.ephemeral_5m_input_tokens) or 0)
-    yield Usage(
-        _count(usage.input_tokens),
-        _count(usage.output_tokens),
-        _count(usage.cache_read_input_tokens),
-        written,
-        long,
-        _count(details.thinking_tokens),
-    )
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None

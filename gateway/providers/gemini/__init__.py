@@ -19,7 +19,7 @@ from gateway.providers.gemini.request import (
     GenerateContentRequest,
     StreamGenerateContentRequest,
 )
-from gateway.providers.gemini.response import EmbeddingResponse, GenerateContentResponse
+from gateway.providers.gemini.response import CountTokensResponse, EmbeddingResponse, GenerateContentResponse
 from schemas.gemini import Models
 
 _models = msgspec.json.Decoder(Models)
@@ -48,7 +48,7 @@ def _adapted(model: str) -> tuple[Endpoint, ...]:
             GenerateContentResponse,
             carries_calls=True,
         ),
-        Endpoint("POST", f"/{model}:countTokens", CountTokensRequest, EmbeddingResponse),
+        Endpoint("POST", f"/{model}:countTokens", CountTokensRequest, CountTokensResponse),
         Endpoint("POST", f"/{model}:embedContent", EmbedContentRequest, EmbeddingResponse),
         Endpoint("POST", f"/{model}:batchEmbedContents", BatchEmbedContentsRequest, EmbeddingResponse),
     )
@@ -74,6 +74,7 @@ def _kept(collection: str, *more: tuple[str, str], stateful: bool = False) -> tu
     key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
     key_page="https://aistudio.google.com/apikey",
     models_path="/models",
+    prices="google",
 )
 class Gemini(Provider):
     """Google's Gemini API."""

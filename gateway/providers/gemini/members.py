@@ -43,6 +43,16 @@ PART_MEMBERS = PART_KINDS | {
     "documentMetadata",
     "spreadsheetMetadata",
 }
+TOOL_TYPES = {
+    "GOOGLE_SEARCH_WEB": "googleSearch",
+    "GOOGLE_SEARCH_IMAGE": "googleSearch",
+    "GOOGLE_MAPS": "googleMaps",
+    "URL_CONTEXT": "urlContext",
+    "FILE_SEARCH": "fileSearch",
+    "MEDIA_PROCESSING": "mediaProcessing",
+}
+"""The names of the tools that the provider runs, as requests declare them."""
+
 CALL_MEMBERS = frozenset({"id", "name", "args", "partialArgs", "willContinue"})
 PARTIAL_ARG_VALUES = frozenset({"stringValue", "numberValue", "boolValue", "nullValue"})
 
@@ -83,6 +93,13 @@ _READ = (
 def snake(name: str) -> str:
     """Return the other spelling of a camelCase name."""
     return _CAPITAL.sub(lambda capital: "_" + capital[0].lower(), name)
+
+
+@cache
+def camel(name: str) -> str:
+    """Return the camelCase spelling of a name."""
+    first, *others = name.split("_")
+    return first + "".join(other[:1].upper() + other[1:] for other in others)
 
 
 _CANONICAL = {spelling: name for name in _READ for spelling in (name, snake(name))}
@@ -157,7 +174,7 @@ def items(document: bytes | Raw) -> Iterator[tuple[tuple[int, ...], Raw]]:
         yield (index,), value
 
 
-def string(document: Raw | None) -> str:
+def string(document: bytes | Raw | None) -> str:
     """Decode a string; anything else in a string's place stays JSON text."""
     if document is None:
         return ""
@@ -167,7 +184,7 @@ def string(document: Raw | None) -> str:
         return bytes(document).decode()
 
 
-def is_string(document: Raw) -> bool:
+def is_string(document: bytes | Raw) -> bool:
     """Whether a value is a string."""
     return bytes(document).startswith(b'"')
 

@@ -9,8 +9,10 @@ import msgspec
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
 from gateway.core.strict import load
-from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
-from gateway.providers.gemini.members import Raw, fields, is_string, items, snake, spelt, string
+from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.gemini.history import parts_of, read_message
+from gateway.providers.gemini.members import Raw, camel, fields, is_string, items, snake, spelt, string
+from gateway.providers.gemini.results import read_result
 
 _body = msgspec.json.Decoder(dict[str, Raw])
 
@@ -22,14 +24,12 @@ _PLAIN = {_TUNED: _MODELS, "dynamic/": _MODELS, "endpoints/": "publishers/google
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _CALLS = ("functionCall", "function_call")
 _RESPONSES = ("functionResponse", "function_response")
-_CONVENTIONAL = frozenset({"result", "output", "content", "error", "return_value"})
-"""Members of a tool's response that only wrap it; the last is pydantic-ai's."""
 
 
 class GenerateContentRequest(RequestAdapter):
     """A request to ``:generateContent``."""
 
-    history = ("contents",)
+    history: Path = ("contents",)
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -57,7 +57,7 @@ class GenerateContentRequest(RequestAdapter):
                     if key in _DECLARATIONS:
                         found += [_declared(declaration) for _, declaration in items(value)]
                     elif bytes(value) != b"null":
-                        found.append(Tool(_camel(key), parameters=value, server_executed=True))
+                        found.append(Tool(camel(key), parameters=value, server_executed=True))
         return tuple(found)
 
     @cached_property
@@ -81,14 +81,24 @@ class GenerateContentRequest(RequestAdapter):
                     # Most clients send no ids: then the name must have been called before.
                     known = called.get(call_id) if call_id else None
                     name = known or (name if name in names else "")
-                    found.append(_result(call_id, name, (*path, key), members))
+                    found.append(read_result(call_id, name, (*path, key), members))
                     if "parts" in members:
                         self._with_media.add((*path, key))
         return tuple(found)
 
+    def preamble(self) -> Iterable[Message]:
+        for _, raw in self._at("systemInstruction"):
+            yield Message("system", read_message(raw).parts)
+        if not self.pieces[1]:  # a lone content, or one that is no part of a conversation
+            yield from (read_message(content) for _, content in self._contents())
+
+    @classmethod
+    def parse_message(cls, element: bytes) -> Message:
+        return read_message(element)
+
     def texts(self) -> Iterable[str]:
         for _, raw in self._at("systemInstruction"):
-            for _, part in _parts_of(raw, ()):
+            for _, part in parts_of(raw, ()):
                 yield from _part_texts(part)
         for _, part in self._parts():
             yield from _part_texts(part)
@@ -166,7 +176,7 @@ class GenerateContentRequest(RequestAdapter):
 
     def _parts(self) -> Iterator[tuple[Path, Raw]]:
         for path, content in self._contents():
-            yield from _parts_of(content, path)
+            yield from parts_of(content, path)
 
 
 class StreamGenerateContentRequest(GenerateContentRequest):
@@ -178,6 +188,12 @@ class StreamGenerateContentRequest(GenerateContentRequest):
 class CountTokensRequest(GenerateContentRequest):
     """A request to ``:countTokens``, whose subject may be a whole request of its own."""
 
+    def __init__(
+        self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
+    ) -> None:
+        super().__init__(body, params, quirks)
+        self.history = (*self._root, "contents")
+
     @cached_property
     def _root(self) -> tuple[str, ...]:
         return next(((key,) for key, _ in spelt(self._members, "generateContentRequest")), ())
@@ -186,12 +202,16 @@ class CountTokensRequest(GenerateContentRequest):
 class EmbedContentRequest(GenerateContentRequest):
     """A request to ``:embedContent``."""
 
+    history = ()
+
     def _contents(self) -> Iterator[tuple[Path, Raw]]:
         yield from self._at("content")
 
 
 class BatchEmbedContentsRequest(GenerateContentRequest):
     """A request to ``:batchEmbedContents``: many of ``:embedContent``, which must all name the URL's model."""
+
+    history = ()
 
     def _contents(self) -> Iterator[tuple[Path, Raw]]:
         for path, request in self._requests():
@@ -210,11 +230,6 @@ class BatchEmbedContentsRequest(GenerateContentRequest):
                 yield (*path, *index), request
 
 
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other[:1].upper() + other[1:] for other in others)
-
-
 def _declared(declaration: Raw) -> Tool:
     members = fields(declaration)
     schemas = (raw for _, raw in spelt(members, "parametersJsonSchema", "parameters"))
@@ -223,14 +238,6 @@ def _declared(declaration: Raw) -> Tool:
         string(members.get("description")),
         next((raw for raw in schemas if bytes(raw) != b"null"), Raw(b"")),
     )
-
-
-def _parts_of(content: Raw, path: Path) -> Iterator[tuple[Path, Raw]]:
-    if is_string(content):  # SDKs write a lone text as a part, other clients as a string
-        yield path, content
-    for key, raw in spelt(fields(content), "parts"):
-        for index, part in items(raw):
-            yield (*path, key, *index), part
 
 
 def _part_texts(part: Raw) -> Iterator[str]:
@@ -250,39 +257,3 @@ def _part_texts(part: Raw) -> Iterator[str]:
             yield string(value)
         elif bytes(value).startswith(b"{"):
             yield bytes(value).decode()
-
-
-def _result(call_id: str, name: str, path: Path, members: Mapping[str, Raw]) -> ToolResult:
-    """Return a tool result; its content lives in ``response``, and in ``parts`` if there is media."""
-    response = members.get("response", Raw(b"null"))
-    held = {key: raw for key, raw in fields(response).items() if bytes(raw) != b"null"}
-    failed = "error" in held and held.keys().isdisjoint(("result", "output", "content"))
-    return ToolResult(call_id, name, failed, path, tuple(_texts(response, held, (*path, "response"))))
-
-
-def _texts(response: Raw, members: Mapping[str, Raw], path: Path) -> Iterator[Text]:
-    """Yield a response's blocks: the members that wrap it each on its own, anything else as one document."""
-    if bytes(response) == b"null" or (not members and not is_string(response)):
-        return
-    if not members or not _wraps(members):
-        yield Text(string(response), path)
-        return
-    for key, raw in members.items():
-        blocks = list(_blocks(raw, (*path, key)))
-        yield from blocks or [Text(string(raw), (*path, key))]
-
-
-def _wraps(members: Mapping[str, Raw]) -> bool:
-    if members.keys() <= _CONVENTIONAL:
-        return True
-    return any(is_string(raw) for key, raw in members.items() if key in _CONVENTIONAL)
-
-
-def _blocks(raw: Raw, path: Path) -> Iterator[Text]:
-    """Yield the texts of a list of blocks, as MCP servers send them."""
-    if not bytes(raw).startswith(b"["):
-        return
-    for index, block in items(raw):
-        members = fields(block)
-        if string(members.get("type")) == "text" and "text" in members and is_string(members["text"]):
-            yield Text(string(members["text"]), (*path, *index, "text"))

@@ -23,12 +23,12 @@ from gateway.core.view import (
     StreamError,
     TextDelta,
     Unknown,
-    Usage,
 )
 from gateway.providers.gemini.calls import FunctionCalls
 from gateway.providers.gemini.errors import error_object, kind_of
 from gateway.providers.gemini.members import (
     PART_MEMBERS,
+    TOOL_TYPES,
     Raw,
     calls_in,
     elements,
@@ -37,6 +37,7 @@ from gateway.providers.gemini.members import (
     members,
     string,
 )
+from gateway.providers.gemini.usage import lenient_usage, usage_of
 from schemas.gemini import Chunk
 
 _chunk = msgspec.json.Decoder(Chunk)
@@ -67,16 +68,6 @@ FINISH_REASONS = {
 _UNSPECIFIED = "UNSPECIFIED"
 _EMPTY = Raw(b"{}")
 _ZERO = Raw(b"0")
-
-TOOL_TYPES = {
-    "GOOGLE_SEARCH_WEB": "googleSearch",
-    "GOOGLE_SEARCH_IMAGE": "googleSearch",
-    "GOOGLE_MAPS": "googleMaps",
-    "URL_CONTEXT": "urlContext",
-    "FILE_SEARCH": "fileSearch",
-    "MEDIA_PROCESSING": "mediaProcessing",
-}
-"""The names of the tools that the provider runs, as requests declare them."""
 
 _CHUNK = frozenset({"candidates", "error", "modelVersion", "promptFeedback", "responseId", "usageMetadata"})
 _CANDIDATE = frozenset({"content", "finishMessage", "finishReason", "index"})
@@ -127,15 +118,8 @@ class GenerateContentResponse(ResponseAdapter):
                         events.append(ReasoningDelta(text) if part.thought else TextDelta(text))  # noqa: PERF401  # one part is usual, and a generator costs more
         counts = chunk.usage_metadata
         if counts is not None and (counts.prompt_token_count is not None or counts.candidates_token_count):
-            events.append(
-                _usage(
-                    counts.prompt_token_count,
-                    counts.candidates_token_count,
-                    counts.thoughts_token_count,
-                    counts.cached_content_token_count,
-                    counts.tool_use_prompt_token_count,
-                )
-            )
+            # Each chunk repeats them; what they were of is told by the last one, which finishes.
+            events.append(usage_of(counts, detailed=finished))
         if finished:
             odd: list[str] = []
             for candidate in chunk.candidates:
@@ -174,7 +158,7 @@ class GenerateContentResponse(ResponseAdapter):
             if "finishReason" in candidate:
                 finished[index] = string(candidate["finishReason"])
         if "usageMetadata" in chunk:
-            events.append(_lenient_usage(chunk["usageMetadata"], odd))
+            events.append(lenient_usage(chunk["usageMetadata"], odd))
         for index, reason in finished.items():
             events += self._finish(index, reason, odd)
         if "promptFeedback" in chunk:
@@ -260,42 +244,23 @@ class GenerateContentResponse(ResponseAdapter):
 
 
 class EmbeddingResponse(ResponseAdapter):
-    """An answer of ``:countTokens``, ``:embedContent`` or ``:batchEmbedContents``: only the usage is read."""
+    """An answer of ``:embedContent`` or ``:batchEmbedContents``: only the usage is read."""
 
     def events(self, frame: Frame) -> tuple[Event, ...]:
         odd: list[str] = []
         body = members(frame.data, odd)
         if "error" in body:
             return (StreamError(*kind_of(body["error"])),)
-        return (_lenient_usage(body["usageMetadata"], odd),) if "usageMetadata" in body else ()
+        return (lenient_usage(body["usageMetadata"], odd),) if "usageMetadata" in body else ()
 
     def error(self, error: GatewayError) -> Iterable[Payload]:
         return (Payload(msgspec.json.encode({"error": error_object(error)})),)
 
 
-def _usage(
-    prompt: int | None, output: int | None, thoughts: int | None, cached: int | None, tool_use: int | None
-) -> Usage:
-    if thoughts:
-        output = thoughts + (output or 0)
-    if prompt is not None:
-        prompt += (tool_use or 0) - (cached or 0)
-    return Usage(prompt, output, cached, None, None, thoughts)
+class CountTokensResponse(EmbeddingResponse):
+    """An answer of ``:countTokens``."""
 
-
-def _lenient_usage(raw: Raw, odd: list[str]) -> Usage:
-    """Read counts of which some may be no numbers."""
-    try:
-        found = members(raw, odd)
-    except msgspec.ValidationError:
-        return Usage()
-    return _usage(
-        integer(found.get("promptTokenCount")),
-        integer(found.get("candidatesTokenCount")),
-        integer(found.get("thoughtsTokenCount")),
-        integer(found.get("cachedContentTokenCount")),
-        integer(found.get("toolUsePromptTokenCount")),
-    )
+    billed = False
 
 
 def _look_for_calls(found: Mapping[str, Raw], known: AbstractSet[str], odd: list[str]) -> None:

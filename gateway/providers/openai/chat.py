@@ -149,7 +149,7 @@ class ChatResponse(ResponseAdapter):
         if isinstance(usage, Usage):
             if self.hiding and choices == []:
                 self._usage_data = frame.data
-            events.append(read_usage(usage))
+            events.append(read_usage(usage, chunk.service_tier))
         if chunk.error:
             events.append(stream_error(chunk.error, _decode_any(frame.data).get("code")))
         elif not choices and (frame.event == "error" or (choices is None and usage is None)):
@@ -279,5 +279,5 @@ def _plain(chunk: Chunk, choice: Choice) -> tuple[Event, ...]:
         and type(usage) is Usage
     ):
         finish = _FINISH.get(reason, _STOP)
-        return Start(id_, model, created), TextDelta(text), finish, read_usage(usage), END
+        return Start(id_, model, created), TextDelta(text), finish, read_usage(usage, chunk.service_tier), END
     return ()

@@ -25,28 +25,42 @@ _SILENT_PARTS = frozenset(
 )
 
 
-def read_usage(usage: wire.Usage) -> Usage:
+def read_usage(usage: wire.Usage, service_tier: Any = None) -> Usage:
     """Normalise a ``usage`` object: cached tokens are part of ``prompt_tokens`` on this wire."""
     prompt = _count(usage.prompt_tokens)
     output = _count(usage.completion_tokens)
     of_input, of_output = usage.prompt_tokens_details, usage.completion_tokens_details
-    read = written = reasoning = None
+    read = written = reasoning = heard = spoken = None
     if type(of_input) is InputDetails:
         read = _count(of_input.cached_tokens)
         written = _count(of_input.cache_write_tokens)
+        heard = _count(of_input.audio_tokens)
     if read is None:
         read = _first(usage.prompt_cache_hit_tokens, usage.num_cached_tokens, usage.cached_tokens)
     if type(of_output) is OutputDetails:
         reasoning = _count(of_output.reasoning_tokens)
-    if reasoning is None:
-        reasoning = _count(usage.reasoning_tokens)
+        spoken = _count(of_output.audio_tokens)
+    beside = _count(usage.reasoning_tokens)
     if prompt is not None:
         # xAI counts reasoning beside the output, and only the total tells.
         if reasoning and output is not None and _count(usage.total_tokens) == prompt + output + reasoning:
             output += reasoning
+        elif reasoning is None and beside is not None and output is not None:
+            reasoning = beside
+            output += beside
         if read or written:
             prompt = max(0, prompt - (read or 0) - (written or 0))
-    return Usage(prompt, output, read, written, None, reasoning)
+    return Usage(
+        prompt,
+        output,
+        read,
+        written,
+        reasoning_tokens=reasoning,
+        input_audio_tokens=heard,
+        output_audio_tokens=spoken,
+        web_searches=_count(usage.num_search_queries),
+        service_tier=string(service_tier) or None,
+    )
 
 
 def _first(*values: Any) -> int | None:
@@ -58,7 +72,7 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < _LARGEST else None
 
 
-def reasoning(part: wire.Delta) -> Iterator[Event]:
+def reasoning(part: wire.Delta) -> Iterator[ReasoningDelta]:
     """Read the reasoning of a delta or message, under whichever name."""
     for text in (part.reasoning_content, part.reasoning):
         if text and isinstance(text, str):

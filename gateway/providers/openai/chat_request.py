@@ -9,16 +9,18 @@ import msgspec
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
 from gateway.core.strict import UNREADABLE, load
-from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
+from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.openai.chat_history import read_message
 from gateway.providers.openai.chat_parts import string
-from schemas.openai import ChatBody, Function, Identified, Message, Part, ToolEntry
+from schemas import openai as wire
+from schemas.openai import ChatBody, Function, Identified, ToolEntry
 
 _body = msgspec.json.Decoder(ChatBody)
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _any = msgspec.json.Decoder().decode
-_message = msgspec.json.Decoder(Message).decode
-_part = msgspec.json.Decoder(Part).decode
+_message = msgspec.json.Decoder(wire.Message).decode
+_part = msgspec.json.Decoder(wire.Part).decode
 _entry = msgspec.json.Decoder(ToolEntry).decode
 _function = msgspec.json.Decoder(Function).decode
 _identified = msgspec.json.Decoder(Identified).decode
@@ -53,6 +55,10 @@ class ChatRequest(RequestAdapter):
         count = self._body.n
         return count if isinstance(count, int) and count > 1 else 1
 
+    @property
+    def other_models(self) -> Sequence[str]:
+        return tuple(strings(self._body.models))
+
     @cached_property
     def tools(self) -> Sequence[Tool]:
         return tuple(self._tools())
@@ -75,7 +81,7 @@ class ChatRequest(RequestAdapter):
                 yield Tool(name, server_executed=True)
 
     @cached_property
-    def _messages(self) -> list[Message | None]:
+    def _messages(self) -> list[wire.Message | None]:
         """The history; None for what is no message, so that positions are right."""
         return [lenient(_message, raw) for raw in raw_items(self._body.messages)]
 
@@ -104,6 +110,13 @@ class ChatRequest(RequestAdapter):
                 continue
             path: Path = ("messages", position, "content")
             yield ToolResult(id_, name, False, path, tuple(_texts(message.content, path)))  # noqa: FBT003  # the wire has no sign of an error
+
+    def preamble(self) -> Iterable[Message]:
+        return prompt(self._body.prompt)
+
+    @classmethod
+    def parse_message(cls, element: bytes) -> Message:
+        return read_message(element)
 
     def texts(self) -> Iterable[str]:
         for message in self._messages:
@@ -223,6 +236,12 @@ def _texts(content: msgspec.Raw, path: Path) -> Iterator[Text]:
 def strings(raw: msgspec.Raw) -> Iterator[str]:
     """Return a text, or those of a list."""
     return (text.text for text in _texts(raw, ()))
+
+
+def prompt(raw: msgspec.Raw) -> Iterator[Message]:
+    """Return what stands in place of a history, if there is something to be read: a text, or a list of texts."""
+    if parts := tuple(Part("text", text) for text in strings(raw)):
+        yield Message("user", parts)
 
 
 def _compact(value: Any) -> str:

@@ -8,9 +8,9 @@ from gateway.core.adapter import DEFAULT_QUIRKS, Payload, Quirks, RequestAdapter
 from gateway.core.errors import GatewayError
 from gateway.core.frames import Frame
 from gateway.core.strict import load
-from gateway.core.view import END, Event, Start
+from gateway.core.view import END, Event, Message, Start
 from gateway.providers.openai.chat_parts import read_usage, string
-from gateway.providers.openai.chat_request import strings
+from gateway.providers.openai.chat_request import prompt, strings
 from gateway.providers.openai.errors import error_object, stream_error
 from schemas.openai import Embeddings, EmbeddingsBody, Usage
 
@@ -30,6 +30,9 @@ class EmbeddingsRequest(RequestAdapter):
         self.model = string(self._body.model)
         if user := string(self._body.user):
             self.session = (user, "user")
+
+    def preamble(self) -> Iterable[Message]:
+        return prompt(self._body.input)
 
     def texts(self) -> Iterable[str]:
         return strings(self._body.input)

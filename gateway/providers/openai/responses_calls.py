@@ -12,31 +12,16 @@ import msgspec
 from gateway.core.adapter import RequestAdapter
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import Event, ToolCallDelta, Unknown
-from gateway.providers.openai.responses_request import (
+from gateway.providers.openai.responses_items import (
+    CALLS,
     CLIENT_CALLS,
+    SERVER_CALLS,
+    arguments,
     computer_name,
     runs_upstream,
-    string,
     text,
 )
 from schemas import openai_responses as wire
-
-_SERVER_CALLS = {
-    "mcp_call": "",
-    "web_search_call": "web_search",
-    "web_fetch_call": "web_fetch",
-    "x_search_call": "x_search",
-    "file_search_call": "file_search",
-    "code_interpreter_call": "code_interpreter",
-    "image_generation_call": "image_generation",
-    "program": "program",
-    "openrouter:web_search": "web_search",
-    "openrouter:web_fetch": "web_fetch",
-    "openrouter:datetime": "datetime",
-    "openrouter:image_generation": "image_generation",
-}
-CALLS = CLIENT_CALLS | _SERVER_CALLS
-"""Every item that is a call, whoever runs it, and the tool's name where the item does not say it."""
 
 _PIECEWISE = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request")
 DIFFERS = Unknown("restated call differs")
@@ -250,12 +235,12 @@ class Calls:
         name = CALLS[item.type] or text(item.name)
         if name == "computer":
             name = computer_name(self._request.tools)
-        yield from call.state(name, _arguments(item), text(item.namespace), complete=complete)
+        yield from call.state(name, arguments(item), text(item.namespace), complete=complete)
 
     def of(self, event: wire.Event, place: int, kind: str) -> tuple[Call, bool]:
         """Return the call that an event belongs to, and whether the event says of it what can't be."""
         named = self._by_id.get(text(event.item_id))
-        call = self._by_place.get(place) or named or self._new(kind, place, server=kind in _SERVER_CALLS)
+        call = self._by_place.get(place) or named or self._new(kind, place, server=kind in SERVER_CALLS)
         return call, named not in (None, call) or (
             call.kind != kind and (call.server or not {call.kind, kind}.issubset(_PIECEWISE))
         )
@@ -271,33 +256,3 @@ class Calls:
         if place >= 0:
             self._by_place.setdefault(place, call)
         return call
-
-
-def whole(raw: msgspec.Raw) -> str | None:
-    """Return arguments as text, whether they come as text or as JSON; None if they are not said."""
-    if (value := string(raw)) is not None:
-        return value
-    return bytes(raw).decode() if raw and bytes(raw) != b"null" else None
-
-
-def _arguments(item: wire.Item) -> str | None:
-    kind = item.type
-    if kind == "custom_tool_call":
-        return whole(item.input)
-    if kind == "apply_patch_call":
-        return whole(item.operation)
-    if kind in ("code_interpreter_call", "program"):
-        return _member("code", item.code)
-    if kind == "file_search_call":
-        return _member("queries", item.queries)
-    if kind in ("function_call", "mcp_call", "mcp_approval_request", "tool_search_call"):
-        return whole(item.arguments)
-    action = whole(item.action)
-    if action and bytes(item.actions) not in (b"", b"null", b"[]"):
-        # Clients read the one or the other.
-        return _encode({"action": item.action, "actions": item.actions}).decode()
-    return action or _member("actions", item.actions)
-
-
-def _member(name: str, raw: msgspec.Raw) -> str | None:
-    return _encode({name: raw}).decode() if raw and bytes(raw) != b"null" else None

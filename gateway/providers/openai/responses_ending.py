@@ -9,7 +9,7 @@ from gateway.core.adapter import Payload
 from gateway.core.errors import GatewayError
 from gateway.providers.openai.errors import error_object
 from gateway.providers.openai.responses_calls import runs_at_client
-from gateway.providers.openai.responses_request import elements, text
+from gateway.providers.openai.responses_items import elements, text
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw

@@ -19,9 +19,9 @@ from gateway.core.view import (
     Usage,
 )
 from gateway.providers.openai.errors import stream_error
-from gateway.providers.openai.responses_calls import CALLS, DIFFERS, Calls, whole
+from gateway.providers.openai.responses_calls import DIFFERS, Calls
 from gateway.providers.openai.responses_ending import PROGRESS
-from gateway.providers.openai.responses_request import elements, string, text
+from gateway.providers.openai.responses_items import CALLS, elements, string, text, whole
 from schemas import openai_responses as wire
 
 _RESPONSE = msgspec.json.Decoder(wire.Response)
@@ -291,7 +291,7 @@ class Reader:
             yield Unknown("tool_calls")
 
     def _outcome(self, response: wire.Response, status: str) -> Iterator[Event]:
-        if usage := _usage(response.usage):
+        if usage := _usage(response):
             yield usage
         if status == "incomplete":
             details = response.incomplete_details
@@ -352,9 +352,9 @@ def _parts(raw: msgspec.Raw) -> Iterator[tuple[Any, str]]:
         yield part.type, text(part.text) or text(part.refusal) or text(part.transcript)
 
 
-def _usage(raw: msgspec.Raw) -> Usage | None:
+def _usage(response: wire.Response) -> Usage | None:
     try:
-        usage = _USAGE.decode(raw)
+        usage = _USAGE.decode(response.usage)
     except UNREADABLE:
         return None
     total, output = _count(usage.input_tokens), _count(usage.output_tokens)
@@ -366,6 +366,7 @@ def _usage(raw: msgspec.Raw) -> Usage | None:
         cache_read_tokens=read,
         cache_write_tokens=written,
         reasoning_tokens=_detail(usage.output_tokens_details, "reasoning_tokens"),
+        service_tier=text(response.service_tier) or None,
     )
 
 

@@ -8,7 +8,18 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.strict import UNREADABLE, load
-from gateway.core.view import Path, Prompt, Text, Tool, ToolResult
+from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.openai.responses_history import failed, read_message
+from gateway.providers.openai.responses_items import (
+    CLIENT_CALLS,
+    FIXED_NAMES,
+    OUTPUTS,
+    computer_name,
+    elements,
+    runs_upstream,
+    string,
+    text,
+)
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw
@@ -16,77 +27,10 @@ _REQUEST = msgspec.json.Decoder(wire.Request)
 _TOOL = msgspec.json.Decoder(wire.Tool)
 _ITEM = msgspec.json.Decoder(wire.Item)
 _PART = msgspec.json.Decoder(wire.Part)
-_ENVIRONMENT = msgspec.json.Decoder(wire.Environment)
-_LIST = msgspec.json.Decoder(list[_Raw])
-_VALUE = msgspec.json.Decoder()
 
-CLIENT_CALLS = {
-    "function_call": "",
-    "custom_tool_call": "",
-    "mcp_approval_request": "",
-    "local_shell_call": "local_shell",
-    "shell_call": "shell",
-    "apply_patch_call": "apply_patch",
-    "computer_call": "computer",
-    "tool_search_call": "tool_search",
-}
-"""Items that ask the client to run a tool, and the tool's name where the item does not say it."""
-
-# Where a shell runs that is the provider's; any other place may be the client's.
-_CONTAINERS = ("container_auto", "container_reference")
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
-_OUTPUTS = {
-    "function_call_output": "output",
-    "custom_tool_call_output": "output",
-    "local_shell_call_output": "output",
-    "shell_call_output": "output",
-    "apply_patch_call_output": "output",
-    "computer_call_output": "output",
-    "mcp_call": "output",
-    "program_output": "result",
-}
-_FIXED_NAMES = {
-    "local_shell_call_output": "local_shell",
-    "shell_call_output": "shell",
-    "apply_patch_call_output": "apply_patch",
-    "program_output": "program",
-}
 _BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
-
-
-def elements(raw: _Raw) -> list[_Raw]:
-    """Return the elements of an array; none if it is anything else."""
-    try:
-        return _LIST.decode(raw)
-    except UNREADABLE:
-        return []
-
-
-def text(value: Any) -> str:
-    """Return a string, or an empty one for anything else."""
-    return value if isinstance(value, str) else ""
-
-
-def string(raw: _Raw) -> str | None:
-    """Return the string that a raw member holds; None if it holds anything else."""
-    if bytes(raw)[:1] != b'"':
-        return None
-    value: str = _VALUE.decode(raw)
-    return value
-
-
-def runs_upstream(environment: _Raw) -> bool:
-    """Whether a shell runs in a container of the provider; one that does not say where may be the client's."""
-    try:
-        return text(_ENVIRONMENT.decode(environment).type) in _CONTAINERS
-    except UNREADABLE:
-        return False
-
-
-def computer_name(tools: Sequence[Tool]) -> str:
-    """Return the name under which the request declares the computer."""
-    return next((tool.name for tool in tools if tool.name.startswith("computer")), "computer")
 
 
 class ResponsesRequest(RequestAdapter):
@@ -104,6 +48,10 @@ class ResponsesRequest(RequestAdapter):
         for name in ("user", "prompt_cache_key"):
             if value := text(getattr(self._request, name)):
                 self.session = (value, name)
+
+    @property
+    def other_models(self) -> Sequence[str]:
+        return [string(raw) or "" for raw in elements(self._request.models)]
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
@@ -138,7 +86,7 @@ class ResponsesRequest(RequestAdapter):
                 if name == "computer":
                     name = computer_name(self.tools)
                 names.update((key, name) for key in (text(item.call_id), text(item.id)) if key)
-            elif member := _OUTPUTS.get(item.type):
+            elif member := OUTPUTS.get(item.type):
                 value = item.result if member == "result" else item.output
                 if item.type == "mcp_call" and bytes(value) in (b"", b"null"):
                     continue  # a call that is not answered yet
@@ -156,6 +104,16 @@ class ResponsesRequest(RequestAdapter):
             self.set(result.path, {"type": "computer_screenshot", "image_url": _BLANK_IMAGE})
         else:
             self.set(result.path, text)
+
+    def preamble(self) -> Iterable[Message]:
+        if instructions := text(self._request.instructions):
+            yield Message("system", (Part("text", instructions),))
+        if prompt := string(self._request.input):
+            yield Message("user", (Part("text", prompt),))
+
+    @classmethod
+    def parse_message(cls, element: bytes) -> Message:
+        return read_message(element)
 
     def texts(self) -> Iterable[str]:
         request = self._request
@@ -221,9 +179,8 @@ def _allowed(value: Any) -> list[str]:
 
 def _result(item: wire.Item, value: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
     call = text(item.call_id) or text(item.id)
-    name = names.get(call) or _FIXED_NAMES.get(item.type) or text(item.name)
-    failed = item.status == "failed" or (item.type == "mcp_call" and item.error is not None)
-    return ToolResult(call, name, failed, path, tuple(_blocks(value, path)))
+    name = names.get(call) or FIXED_NAMES.get(item.type) or text(item.name)
+    return ToolResult(call, name, failed(item), path, tuple(_blocks(value, path)))
 
 
 def _blocks(raw: _Raw, path: Path) -> Iterator[Text]:

@@ -1,6 +1,7 @@
-"""The audit log: every write to what is configured, each row bound to the one before it.
+"""The audit log: every write to what is configured, and every attempt at one, each row bound to the one before it.
 
-A row holds the hash of itself and of the row before, so a row that was changed or taken out shows.
+A row holds the hash of itself and of the row before, and their number is kept beside them, so a row that was
+changed, moved or taken out shows, be it the last.
 """
 
 import time
@@ -11,6 +12,7 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.storage.queries import state
 from gateway.storage.queries.filter import InvalidFilter
 from gateway.storage.queries.reading import lenient, when
 from gateway.storage.tables import audit
@@ -26,15 +28,24 @@ async def add(
     entity: str,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
+    *,
+    address: str = "",
+    result: str = "ok",
 ) -> None:
-    """Add a row; the caller holds the version, so there is one writer at a time. Nothing in it is secret."""
+    """Add a row; nothing in it is secret.
+
+    ``address``: from which it was done; ``result``: ``ok``, or why it was not done.
+    """
+    await state.increase(connection, "audit")  # puts writers in line: two rows can't follow the same one
     last = await connection.execute(select(audit.c.hash).order_by(audit.c.number.desc()).limit(1))
     values = {
         "at": time.time(),
         "actor": actor,
+        "address": address,
         "action": action,
         "kind": kind,
         "entity": entity,
+        "result": result,
         "before": None if before is None else msgspec.json.encode(before).decode(),
         "after": None if after is None else msgspec.json.encode(after).decode(),
     }
@@ -55,10 +66,10 @@ async def page(
         {
             "id": str(row.number),
             "at": when(row.at),
-            "actor": row.actor,
-            "action": row.action,
-            "kind": row.kind,
-            "entity": row.entity,
+            **{
+                name: getattr(row, name)
+                for name in ("actor", "address", "action", "kind", "entity", "result")
+            },
             "before": lenient(row.before, {}) if row.before is not None else None,
             "after": lenient(row.after, {}) if row.after is not None else None,
         }
@@ -68,15 +79,15 @@ async def page(
 
 
 async def first_broken(connection: AsyncConnection) -> int | None:
-    """Return the number of the first row that does not follow from the one before it."""
-    before = _FIRST
+    """Return the number of the first row that does not follow from the one before it, or that is missing."""
+    before, last = _FIRST, 0
     rows = await connection.stream(select(audit).order_by(audit.c.number))
     async for row in rows.mappings():
         values = {name: row[name] for name in row if name not in {"number", "hash"}}
         if _hash(before, values) != bytes(row["hash"]):
             return int(row["number"])
-        before = bytes(row["hash"])
-    return None
+        before, last = bytes(row["hash"]), last + 1
+    return None if last == await state.get(connection, "audit") else last + 1
 
 
 def _hash(before: bytes, values: dict[str, Any]) -> bytes:

@@ -95,6 +95,14 @@ class Bodies:
 
 async def read(connection: AsyncConnection, id_: str, which: str) -> bytes | None:
     """Return a body as it is stored, ``which`` of ``request``, ``forwarded`` and ``response``."""
+    found = await pieces(connection, id_, which)
+    return None if found is None else b"".join((found[0], *found[1], found[2]))
+
+
+async def pieces(
+    connection: AsyncConnection, id_: str, which: str
+) -> tuple[bytes, list[bytes], bytes] | None:
+    """Return a body cut at its history: what stands before that, its messages, what stands after it."""
     query = (
         select(contents.c[which])
         .join_from(interactions, contents, contents.c.number == interactions.c.content)
@@ -104,8 +112,8 @@ async def read(connection: AsyncConnection, id_: str, which: str) -> bytes | Non
     if body is None or which == "response":
         return body
     prefix, history, suffix = body[:HASH], body[HASH : 2 * HASH], body[2 * HASH :]
-    pieces = await _contents(connection, [prefix, suffix])
-    return b"".join((pieces.get(prefix, b""), *await _history(connection, history), pieces.get(suffix, b"")))
+    ends = await _contents(connection, [prefix, suffix])
+    return ends.get(prefix, b""), await _history(connection, history), ends.get(suffix, b"")
 
 
 async def _contents(connection: AsyncConnection, hashes: Iterable[bytes]) -> dict[bytes, bytes]:

@@ -6,7 +6,7 @@ log, in the caller's transaction. Taking the version first also puts writers in 
 
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -16,19 +16,10 @@ from sqlalchemy import update as update_rows
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.entities import Entity
 from gateway.storage.queries import audit, state
 from gateway.storage.queries.reading import lenient
 from gateway.storage.tables import entities
-
-
-class Entity(Protocol):
-    """A struct with an id, and what is unique among its kind beside that."""
-
-    id: str
-
-    @property
-    def natural_key(self) -> str: ...
-
 
 _Entity = TypeVar("_Entity", bound=msgspec.Struct)
 _log = structlog.get_logger()
@@ -40,7 +31,9 @@ class Conflict(Exception):
     """Another entity of the kind has this id or natural key."""
 
 
-async def create(connection: AsyncConnection, kind: str, entity: Entity, actor: str) -> int:
+async def create(
+    connection: AsyncConnection, kind: str, entity: Entity, actor: str, address: str = ""
+) -> int:
     """Store an entity. Returns the new version."""
     version = await state.increase(connection, "version")
     table, now, values = entities[kind], time.time(), _values(entity)
@@ -57,7 +50,7 @@ async def create(connection: AsyncConnection, kind: str, entity: Entity, actor: 
             )
     except IntegrityError as error:
         raise Conflict(f"there is one of {kind} with this id or key already") from error
-    await audit.add(connection, actor, "create", kind, values["id"], None, _shown(values))
+    await audit.add(connection, actor, "create", kind, values["id"], None, _shown(values), address=address)
     return version
 
 
@@ -84,7 +77,9 @@ async def page(
     return found, rows[limit - 1].id if len(rows) > limit else None
 
 
-async def update(connection: AsyncConnection, kind: str, entity: Entity, actor: str) -> int | None:
+async def update(
+    connection: AsyncConnection, kind: str, entity: Entity, actor: str, address: str = ""
+) -> int | None:
     """Store an entity in place of the one with its id. Returns the new version; ``None``: there is none."""
     version = await state.increase(connection, "version")
     table, values = entities[kind], _values(entity)
@@ -102,18 +97,22 @@ async def update(connection: AsyncConnection, kind: str, entity: Entity, actor: 
             )
     except IntegrityError as error:
         raise Conflict(f"there is one of {kind} with this key already") from error
-    await audit.add(connection, actor, "update", kind, values["id"], _shown(before), _shown(values))
+    await audit.add(
+        connection, actor, "update", kind, values["id"], _shown(before), _shown(values), address=address
+    )
     return version
 
 
-async def delete(connection: AsyncConnection, kind: str, id_: str, actor: str) -> int | None:
+async def delete(
+    connection: AsyncConnection, kind: str, id_: str, actor: str, address: str = ""
+) -> int | None:
     """Delete an entity. Returns the new version; ``None``: there is none."""
     version = await state.increase(connection, "version")
     before = await _data(connection, kind, id_)
     if before is None:
         return None
     await connection.execute(delete_rows(entities[kind]).where(entities[kind].c.id == id_))
-    await audit.add(connection, actor, "delete", kind, id_, _shown(before), None)
+    await audit.add(connection, actor, "delete", kind, id_, _shown(before), None, address=address)
     return version
 
 

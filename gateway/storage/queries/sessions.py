@@ -6,7 +6,7 @@ are the last of their session, so it needs no table of its own, and reads only t
 
 from typing import Any
 
-from sqlalchemy import Row, exists, func, select
+from sqlalchemy import Column, ColumnElement, Row, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.storage.queries.filter import Filter
@@ -33,9 +33,16 @@ _facets = (
 
 
 async def page(
-    connection: AsyncConnection, wanted: Filter, limit: int, after: str | None = None
+    connection: AsyncConnection,
+    wanted: Filter,
+    limit: int,
+    after: str | None = None,
+    agent: str | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the sessions whose newest interaction a filter selects, and what to give as ``after`` next."""
+    """Return the sessions whose newest interaction a filter selects, and what to give as ``after`` next.
+
+    ``agent``: there are no other interactions than this agent's.
+    """
     wanted.check()
     first, last = wanted.span(after)
     later = interactions.alias("later")
@@ -45,7 +52,12 @@ async def page(
             interactions.c.session.is_not(None),
             interactions.c.id >= first,
             interactions.c.id < last,
-            ~exists().where(later.c.session == interactions.c.session, later.c.id > interactions.c.id),
+            _of(agent, interactions.c.facet),
+            ~exists().where(
+                later.c.session == interactions.c.session,
+                later.c.id > interactions.c.id,
+                _of(agent, later.c.facet),
+            ),
         )
         .order_by(interactions.c.id.desc())
         .limit(limit + 1)
@@ -56,21 +68,26 @@ async def page(
     if wanted.session is not None:
         newest = newest.where(interactions.c.session == wanted.session)
     found = (await connection.execute(newest)).all()
-    shown = await _sessions(connection, [row.session for row in found[:limit]])
+    shown = await _sessions(connection, [row.session for row in found[:limit]], agent)
     return shown, found[limit - 1].id if len(found) > limit else None
 
 
-async def one(connection: AsyncConnection, session: str) -> dict[str, Any] | None:
-    """Return one session; its interactions are those that a filter for it selects."""
+async def one(connection: AsyncConnection, session: str, agent: str | None = None) -> dict[str, Any] | None:
+    """Return one session; its interactions are those that a filter for it selects. ``agent``: as above."""
     Filter(session=session).check()
-    found = await _sessions(connection, [session])
+    found = await _sessions(connection, [session], agent)
     return found[0] if found else None
 
 
-async def _sessions(connection: AsyncConnection, names: list[str]) -> list[dict[str, Any]]:
-    totals = await connection.execute(_totals.where(interactions.c.session.in_(names)))
+def _of(agent: str | None, facet: Column[int]) -> ColumnElement[bool]:
+    return true() if agent is None else facet.in_(select(facets.c.id).where(facets.c.agent == agent))
+
+
+async def _sessions(connection: AsyncConnection, names: list[str], agent: str | None) -> list[dict[str, Any]]:
+    of_these = interactions.c.session.in_(names), _of(agent, interactions.c.facet)
+    totals = await connection.execute(_totals.where(*of_these))
     by_name = {row.session: _shown(row) for row in totals}
-    for row in (await connection.execute(_facets.where(interactions.c.session.in_(names)))).mappings():
+    for row in (await connection.execute(_facets.where(*of_these))).mappings():
         shown = by_name[row["session"]]
         for name in _NAMES:
             if row[name] is not None and row[name] not in shown[f"{name}s"]:

@@ -21,10 +21,11 @@ async def sums(
     bucket: str = "hour",
     from_: float | None = None,
     to: float | None = None,
+    agent: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return what was used by one of ``DIMENSIONS``, and by hour or day if that is time.
 
-    A span counts whole hours: those that begin in it. By time the earliest comes first, else the dearest.
+    A span counts whole hours: those that begin in it. ``agent``: only what this one used counts. By time the earliest comes first, else the dearest.
     """
     if by not in DIMENSIONS or bucket not in _HOURS:
         raise InvalidFilter(f"`by` is one of {', '.join(DIMENSIONS)}; `bucket` is hour or day")
@@ -34,6 +35,8 @@ async def sums(
     query = select(group.label("group"), *columns).group_by(group)
     if from_ is not None:
         query = query.where(hour >= -int(-from_ // 3600))
+    if agent is not None:
+        query = query.where(usage_by_hour.c.agent == agent)
     if to is not None:
         query = query.where(hour < -int(-to // 3600))
     rows = (await connection.execute(query)).mappings().all()

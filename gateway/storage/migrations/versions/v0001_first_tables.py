@@ -42,15 +42,17 @@ def upgrade() -> None:
         ),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("entity", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
         sa.Column("before", sa.Text(), nullable=True),
         sa.Column("after", sa.Text(), nullable=True),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_audit"),
         sa.UniqueConstraint("hash"),
-        comment="Every write to what is configured. Rows are only ever added.",
+        comment="Every write to what is configured, and every attempt at one. Rows are only ever added.",
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -315,6 +317,8 @@ def upgrade() -> None:
         comment="Keys of the gateway's own, by their keyed hashes.",
     )
     # How often what is configured was changed; the last row of contents; up to which of them search knows.
-    op.execute("INSERT INTO state (name, value) VALUES ('version', 0), ('contents', 0), ('indexed', 0)")
+    op.execute(
+        "INSERT INTO state (name, value) VALUES ('version', 0), ('audit', 0), ('contents', 0), ('indexed', 0)"
+    )
     for statement in _SEARCH[op.get_bind().dialect.name]:
         op.execute(statement)

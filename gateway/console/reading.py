@@ -1,0 +1,98 @@
+"""What a request says, as the structs that its route declares; whatever does not fit is a 400 that says where."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from gateway.console.refusals import Refusal
+
+_MOST_PARAMETERS = 50
+_UNKNOWN = re.compile(
+    r"Object contains unknown field `(?P<name>.*?)`(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL
+)
+_MISSING = re.compile(
+    r"Object missing required field `(?P<name>.*?)`(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL
+)
+
+
+def read_query(kind: type[msgspec.Struct] | None, text: str) -> Any:
+    """Return the parameters of a query; raise ``Refusal`` for an unknown, repeated or impossible one."""
+    try:
+        pairs = parse_qsl(
+            text,
+            keep_blank_values=True,
+            strict_parsing=bool(text),
+            errors="strict",
+            max_num_fields=_MOST_PARAMETERS,
+        )
+    except ValueError:
+        raise Refusal(400, "The query can't be read: write name=value&name=value, percent-encoded.") from None
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name in values:
+            raise Refusal(400, "The parameter is there twice.", name)
+        values[name] = value
+    _check_texts(values)
+    if kind is None:
+        if values:
+            raise Refusal(400, "There is no such parameter.", next(iter(values)))
+        return None
+    query = _convert(values, kind, strict=False)
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name in values and getattr(query, field.name) is None:
+            raise Refusal(400, "Leave out what is not said.", field.encode_name)  # it was written as null
+    return query
+
+
+def read_body(kind: type[msgspec.Struct] | None, body: bytes) -> Any:
+    """Return a request's body; raise ``Refusal`` for one that is not what the route takes."""
+    if kind is None:
+        if body.strip() not in (b"", b"{}"):
+            raise Refusal(400, "This takes no body.")
+        return None
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refusal(400, "The body is not JSON.") from None
+    _check_texts(value)
+    return _convert(value, kind, strict=True)
+
+
+def _convert(value: Any, kind: type[msgspec.Struct], *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise _refused(str(error)) from None
+
+
+def _refused(said: str) -> Refusal:
+    """Return the complaint of the decoder as a sentence, and the place apart from it."""
+    for pattern, sentence in ((_UNKNOWN, "There is no such field."), (_MISSING, "It must be there.")):
+        if match := pattern.fullmatch(said):
+            return Refusal(400, sentence, ".".join(part for part in (match["place"], match["name"]) if part))
+    what, _, place = said.partition(" - at `$")
+    return Refusal(400, what.replace("`", "") + ".", place.rstrip("`").lstrip("."))
+
+
+def _check_texts(value: Any, place: str = "") -> None:
+    """Refuse what no database takes as text: a null character, and half of a surrogate pair."""
+    if isinstance(value, str):
+        if "\0" in value or not _encodes(value):
+            raise Refusal(400, "The text has a character that can't be stored.", place)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _check_texts(name, place)
+            _check_texts(inner, f"{place}.{name}" if place else name)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            _check_texts(inner, f"{place}[{number}]")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,51 @@
+"""The text by which an interaction is found again."""
+
+from collections.abc import Iterable, Iterator
+
+from gateway.core.adapter import RequestAdapter
+from gateway.core.view import Completion, Message, Part
+
+_SEARCHED = frozenset({"text", "tool_call", "tool_result"})
+
+
+def searchable(request: RequestAdapter, completion: Completion, limit: int) -> str:
+    """Return what is new in a request and what it was answered, in at most so many characters.
+
+    A conversation comes again with every turn, so only what follows the last message of the model is new; where
+    there is none, all of it. Where there is no room for everything, the newest messages and the beginning of the
+    answer are kept.
+    """
+    answer = _text(completion.parts())
+    room = limit - min(len(answer), limit // 2)
+    said: list[str] = []
+    for message in _newest_first(request):
+        if room <= 1:
+            break
+        if text := _text(message.parts)[: room - 1]:  # a line break follows
+            said.append(text)
+            room -= len(text) + 1
+    found = "\n".join(filter(None, (*reversed(said), answer)))
+    return found[:limit].replace("\0", " ")  # a zero is what not every database can store
+
+
+def _newest_first(request: RequestAdapter) -> Iterator[Message]:
+    asked = False
+    for element in reversed(request.pieces[1]):
+        message = request.read_message(element)
+        if message.role != "assistant":
+            asked = True
+        elif asked:  # else it is the beginning of the answer, which some clients write themselves
+            return
+        yield message
+    yield from reversed(tuple(request.preamble()))
+
+
+def _text(parts: Iterable[Part]) -> str:
+    """Return what a person may have read; neither the model's thoughts nor what has no text of its own."""
+    return "\n".join(
+        words
+        for part in parts
+        if part.type in _SEARCHED
+        for words in (part.name, part.text, part.arguments)
+        if words
+    )

@@ -1,0 +1,123 @@
+"""All that is declared or created, as one immutable value that the hot path reads and never queries.
+
+Declared rows win over rows of the database with the same id or natural key. A new snapshot replaces the old one in a
+single assignment; whoever serves a request reads ``snapshots.current`` once and stays with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from gateway.core.entities import (
+    KINDS,
+    Agent,
+    ConsoleToken,
+    Entity,
+    Limit,
+    ModelOptimizationRule,
+    Price,
+    Team,
+    ToolInvocationPolicy,
+    TrustedDataPolicy,
+    User,
+    VirtualKey,
+)
+from gateway.core.provider import Providers
+
+AuthMode = Literal["passthrough", "required", "open"]
+Entities = Mapping[str, Sequence[Entity]]
+"""By kind."""
+
+_Kind = TypeVar("_Kind", bound=Entity)
+_Named = TypeVar("_Named", Agent, Team, User)
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds at one moment."""
+
+    version: int = 0
+    """Of the database's part."""
+    auth: AuthMode = "passthrough"
+    default_agent: str = "default"
+    agents: Mapping[str, Agent] = {}
+    """By slug and by id, as teams and users."""
+    teams: Mapping[str, Team] = {}
+    users: Mapping[str, User] = {}
+    virtual_keys: Mapping[bytes, VirtualKey] = {}
+    """By keyed hash."""
+    console_tokens: Mapping[bytes, ConsoleToken] = {}
+    """By keyed hash."""
+    providers: Providers = msgspec.field(default_factory=Providers)
+    secrets: Mapping[str, str] = {}
+    """The operator's own keys by provider, decrypted. Never logged."""
+    tool_invocation_policies: tuple[ToolInvocationPolicy, ...] = ()
+    trusted_data_policies: tuple[TrustedDataPolicy, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    model_optimization_rules: tuple[ModelOptimizationRule, ...] = ()
+    prices: Mapping[tuple[str, str], Price] = {}
+    """By provider and model."""
+
+    def __repr__(self) -> str:
+        return f"<Snapshot of version {self.version}>"
+
+
+class Snapshots:
+    """Holds the current snapshot."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, current: Snapshot | None = None) -> None:
+        self.current = current or Snapshot()
+
+
+def merged(created: Entities, declared: Entities) -> Entities:
+    """Return the rows of the database under those of the file, by kind."""
+    result = {}
+    for kind in KINDS:
+        own = declared.get(kind, ())
+        taken = {name for entity in own for name in (entity.id, entity.natural_key)}
+        others = (e for e in created.get(kind, ()) if e.id not in taken and e.natural_key not in taken)
+        result[kind] = (*own, *others)
+    return result
+
+
+def build(
+    entities: Entities,
+    *,
+    version: int = 0,
+    auth: AuthMode = "passthrough",
+    default_agent: str = "default",
+    providers: Providers | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """Return the snapshot of merged entities; the default agent is there even if nobody made it."""
+
+    def every(kind: type[_Kind]) -> tuple[_Kind, ...]:
+        return tuple(e for rows in entities.values() for e in rows if isinstance(e, kind))
+
+    agents = _by_name(every(Agent))
+    if default_agent not in agents:
+        agents[default_agent] = Agent(id=default_agent, slug=default_agent)
+    return Snapshot(
+        version=version,
+        auth=auth,
+        default_agent=default_agent,
+        agents=agents,
+        teams=_by_name(every(Team)),
+        users=_by_name(every(User)),
+        virtual_keys={bytes.fromhex(key.hash): key for key in every(VirtualKey)},
+        console_tokens={bytes.fromhex(token.hash): token for token in every(ConsoleToken)},
+        providers=Providers() if providers is None else providers,
+        secrets=secrets or {},
+        tool_invocation_policies=every(ToolInvocationPolicy),
+        trusted_data_policies=every(TrustedDataPolicy),
+        limits=every(Limit),
+        model_optimization_rules=every(ModelOptimizationRule),
+        prices={(price.provider, price.model): price for price in every(Price)},
+    )
+
+
+def _by_name(entities: Sequence[_Named]) -> dict[str, _Named]:
+    """Map slugs and ids; an id beats a slug that someone made equal to it."""
+    return {entity.slug: entity for entity in entities} | {entity.id: entity for entity in entities}

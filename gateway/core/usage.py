@@ -1,0 +1,79 @@
+"""What an answer used: as the provider reported it, or as it can be estimated where that says nothing.
+
+Only an answer that ran has used anything. What the provider did say stays; but of an answer that broke off it has
+said only what was used by then, so that its output is at least what has arrived.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from gateway.core import tokens
+from gateway.core.interaction import Interaction
+from gateway.core.view import Usage
+
+_BYTES_PER_TOKEN = 4
+"""Of a request whose texts are gone."""
+_NOTHING = Usage()
+Count = Callable[[Iterable[str]], int]
+
+
+def needs_estimate(i: Interaction) -> bool:
+    """Whether an interaction that has ended used more than its provider said."""
+    completion = i.completion
+    ran = completion.begun or completion.finish_reason is not None or i.outcome == "ok"
+    if not ran or not i.endpoint.response.billed:
+        return False
+    usage = completion.usage or _NOTHING
+    return usage.input_tokens is None or _lacks_output(i, usage)
+
+
+def _lacks_output(i: Interaction, usage: Usage) -> bool:
+    completion = i.completion
+    broke_off = completion.finish_reason is None and i.outcome != "ok"
+    return completion.begun and (usage.output_tokens is None or broke_off)
+
+
+def estimate(i: Interaction, count: Count = tokens.count) -> Usage:
+    """Return the usage with estimates for what is missing; counts tokens of ``size(i)`` bytes."""
+    usage = i.completion.usage or _NOTHING
+    changes = {}
+    if usage.input_tokens is None:
+        changes["input_tokens"] = _input(i, count)
+    if _lacks_output(i, usage):
+        written = _scaled(i, count(_answer(i)))
+        if usage.output_tokens is None or written > usage.output_tokens:
+            changes["output_tokens"] = written
+    return msgspec.structs.replace(usage, **changes)
+
+
+def size(i: Interaction) -> int:
+    """Return about how many bytes an estimate counts."""
+    return len(i.request.body) + i.response_bytes
+
+
+def settled(i: Interaction, usage: Usage | None) -> str:
+    """Return whence a usage is that was settled on: ``reported``, ``estimated`` or ``none``."""
+    if usage is None or usage == _NOTHING:
+        return "none"
+    return "reported" if usage == i.completion.usage else "estimated"
+
+
+def _input(i: Interaction, count: Count) -> int:
+    if not i.request.body:
+        return i.request_bytes // _BYTES_PER_TOKEN
+    return _scaled(i, count(i.request.texts()))
+
+
+def _answer(i: Interaction) -> Iterable[str]:
+    completion = i.completion
+    yield completion.text
+    yield completion.reasoning
+    for call in completion.tool_calls:
+        yield call.name
+        yield call.arguments
+
+
+def _scaled(i: Interaction, count: int) -> int:
+    return math.ceil(count * i.provider.row.token_factor)

@@ -1,0 +1,45 @@
+"""A tool's result: an object in a part, which most clients only wrap around a text."""
+
+from collections.abc import Iterator, Mapping
+
+from gateway.core.view import Path, Text, ToolResult
+from gateway.providers.gemini.members import Raw, fields, is_string, items, string
+
+_CONVENTIONAL = frozenset({"result", "output", "content", "error", "return_value"})
+"""Members of a tool's response that only wrap it; the last is pydantic-ai's."""
+
+
+def read_result(call_id: str, name: str, path: Path, members: Mapping[str, Raw]) -> ToolResult:
+    """Return a tool result; its content lives in ``response``, and in ``parts`` if there is media."""
+    response = members.get("response", Raw(b"null"))
+    held = {key: raw for key, raw in fields(response).items() if bytes(raw) != b"null"}
+    failed = "error" in held and held.keys().isdisjoint(("result", "output", "content"))
+    return ToolResult(call_id, name, failed, path, tuple(_texts(response, held, (*path, "response"))))
+
+
+def _texts(response: Raw, members: Mapping[str, Raw], path: Path) -> Iterator[Text]:
+    """Yield a response's blocks: the members that wrap it each on its own, anything else as one document."""
+    if bytes(response) == b"null" or (not members and not is_string(response)):
+        return
+    if not members or not _wraps(members):
+        yield Text(string(response), path)
+        return
+    for key, raw in members.items():
+        blocks = list(_blocks(raw, (*path, key)))
+        yield from blocks or [Text(string(raw), (*path, key))]
+
+
+def _wraps(members: Mapping[str, Raw]) -> bool:
+    if members.keys() <= _CONVENTIONAL:
+        return True
+    return any(is_string(raw) for key, raw in members.items() if key in _CONVENTIONAL)
+
+
+def _blocks(raw: Raw, path: Path) -> Iterator[Text]:
+    """Yield the texts of a list of blocks, as MCP servers send them."""
+    if not bytes(raw).startswith(b"["):
+        return
+    for index, block in items(raw):
+        members = fields(block)
+        if string(members.get("type")) == "text" and "text" in members and is_string(members["text"]):
+            yield Text(string(members["text"]), (*path, *index, "text"))

@@ -1,0 +1,236 @@
+"""The way of finished records into the database: committed, or spilled to a file until they can be.
+
+Whoever hands records over gets them back from nobody: ``write`` returns when they are committed or in the spill file,
+and while neither can be, it waits. A commit that failed may have succeeded after all, so every try but the first skips
+what is there already.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Protocol
+
+import msgspec
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError
+
+from gateway.core.record import Record, Started
+from gateway.storage.spill import Entry, Spill, SpillFull, of_worker, orphans
+from gateway.tasks import spawn
+
+_PATIENCE = 5.0
+"""Seconds for which the database may fail before records are spilled."""
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+"""Seconds between tries."""
+_BATCH = 500
+_LAST_TRY = 2.0
+"""Seconds that the database gets when the gateway stops."""
+_OUR_FAULT = (DataError, IntegrityError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
+"""What a record itself can cause (``UnicodeError`` is a ``ValueError``): trying again as it is won't help."""
+_BAD_VALUE = ("22", "23")
+"""Classes of SQLSTATE that a value causes; not every driver has exceptions of their own for them."""
+
+_log = structlog.get_logger()
+
+
+class Commit(Protocol):
+    """Writes start rows and records in one transaction."""
+
+    async def __call__(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> None:
+        """``again``: skip those that are there already."""
+
+
+class Journal:
+    """Stores records in order, and loses none that it was given."""
+
+    def __init__(
+        self,
+        commit: Commit,
+        close_lost: Callable[[str], Awaitable[None]],
+        folder: Path,
+        worker: str,
+        pressed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Spill into ``folder``, under the name of this ``worker``.
+
+        ``close_lost``: called with the name of a worker that has died, after its spill file was taken in;
+        ``pressed``: whether too much waits to be patient.
+        """
+        self._commit = commit
+        self._close_lost = close_lost
+        self._folder = folder
+        self._worker = worker
+        self._pressed = pressed
+        self._spill: Spill | None = None
+        self._lock = asyncio.Lock()
+        self._healing: asyncio.Task[None] | None = None
+        self._closing = False
+        self.worker = worker
+        self.committed = 0
+        self.spilled = 0
+        self.ingested = 0
+        """Records that came back from a spill file."""
+        self.rejected = 0
+        """Records that the database can't hold; each is logged."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether records are spilled for now."""
+        return self._healing is not None
+
+    async def open(self) -> None:
+        """Open the spill file, and take in those of workers that have died."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._spill = of_worker(self._folder, self._worker)
+        for spill in orphans(self._folder):
+            try:
+                await self._ingest(spill, 0)
+                await self._close_lost(spill.worker)
+                spill.clear()
+            except Exception as error:  # noqa: BLE001  # as below
+                _log.error(
+                    "a spill file could not be taken in; it stays for the next start", error=_reason(error)
+                )
+            finally:
+                spill.close()
+
+    async def write(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
+        """Commit, or spill; returns when it is done."""
+        again = False
+        if not self.failing:
+            if await self._patiently(starts, records):
+                return
+            again = True
+        entries: list[Entry] = [*starts, *records]
+        while not await self._try_spill(entries):
+            if self._closing:
+                _log.error(
+                    "records are lost: neither the database nor the spill file takes them",
+                    records=len(records),
+                )
+                return
+            await asyncio.sleep(_PAUSES[-1])
+            if await self._try_commit(starts, records, again=again):
+                return
+
+    async def close(self) -> None:
+        """Try once more to bring the spilled records in; what can't be stays for the next start."""
+        self._closing = True
+        if self._healing is not None:
+            self._healing.cancel()
+            await asyncio.wait([self._healing])
+        if self._spill is None:
+            return
+        if self._spill.size:
+            try:
+                async with asyncio.timeout(_LAST_TRY):
+                    await self._ingest(self._spill, 0)
+                self._spill.clear()
+            except Exception:  # noqa: BLE001  # as below
+                _log.warning("records wait in the spill file for the next start", file=str(self._spill.path))
+        self._spill.close()
+        self._spill = None
+
+    async def _patiently(self, starts: Sequence[Started], records: Sequence[Record]) -> bool:
+        end = monotonic() + _PATIENCE
+        tries = 0
+        while not await self._try_commit(starts, records, again=tries > 0):
+            if monotonic() > end or self._pressed() or self._closing:
+                return False
+            await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+        return True
+
+    async def _try_commit(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> bool:
+        try:
+            await self._commit(starts, records, again=again)
+        except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
+            if not (_is_our_fault(error) and await self._one_by_one(starts, records)):
+                _log.warning("the database does not take records", error=_reason(error))
+                return False
+        self.committed += len(records)
+        return True
+
+    async def _one_by_one(self, starts: Sequence[Started], records: Sequence[Record]) -> bool:
+        """Find the record that the database can't hold; the others must not suffer for it."""
+        entries: list[Entry] = [*starts, *records]
+        for entry in entries:
+            try:
+                await self._commit(*_sorted([entry]), again=True)
+            except Exception as error:  # noqa: BLE001  # as above
+                if not _is_our_fault(error):
+                    return False  # all of them again: those that are there will be skipped
+                self.rejected += 1
+                _log.error("the database can't hold a record", id=entry.id, error=_reason(error))
+        return True
+
+    async def _try_spill(self, entries: Sequence[Entry]) -> bool:
+        if self._spill is None:
+            return False
+        async with self._lock:
+            try:
+                await asyncio.to_thread(self._spill.append, entries)
+            except (OSError, SpillFull) as error:
+                _log.error("the spill file takes no records", error=str(error))
+                return False
+            if self._healing is None and not self._closing:
+                self._healing = spawn(self._heal(), name="journal")
+        self.spilled += sum(isinstance(entry, Record) for entry in entries)
+        return True
+
+    async def _heal(self) -> None:
+        """Bring the spilled records in as soon as the database takes them."""
+        position = tries = 0
+        spill = self._spill
+        while spill is not None:
+            await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+            try:
+                position = await self._ingest(spill, position)
+                async with self._lock:
+                    await self._ingest(spill, position)
+                    spill.clear()
+                    self._healing = None
+                    _log.info("the database takes records again", ingested=self.ingested)
+                    return
+            except Exception as error:  # noqa: BLE001  # as above
+                _log.debug("the database still takes no records", error=_reason(error))
+
+    async def _ingest(self, spill: Spill, position: int) -> int:
+        """Commit what a spill file holds from a position on; return the position of its end."""
+        while True:
+            entries, after = await asyncio.to_thread(spill.read, position, _BATCH)
+            if not entries:
+                break
+            starts, records = _sorted(entries)
+            try:
+                await self._commit(starts, records, again=True)
+            except Exception as error:
+                if not (_is_our_fault(error) and await self._one_by_one(starts, records)):
+                    raise
+            self.ingested += len(records)
+            position = after
+        if position < spill.size:
+            kept = await asyncio.to_thread(spill.set_aside)
+            _log.error(
+                "a spill file is damaged; its rest is kept aside", file=str(kept), bytes=spill.size - position
+            )
+        return position
+
+
+def _sorted(entries: Sequence[Entry]) -> tuple[list[Started], list[Record]]:
+    starts = [entry for entry in entries if isinstance(entry, Started)]
+    return starts, [entry for entry in entries if isinstance(entry, Record)]
+
+
+def _is_our_fault(error: Exception) -> bool:
+    """Whether a record is to blame rather than the database."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, _OUR_FAULT) or state.startswith(_BAD_VALUE)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong without the statement and its values, which hold what was said."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {cause}"

@@ -1,0 +1,54 @@
+"""What the process holds at the moment when somebody scrapes."""
+
+from collections.abc import Callable, Mapping
+
+from aioprometheus.collectors import Registry
+
+from gateway.recorder import Recorder
+from gateway.series import Gauge, Tally
+from gateway.watchdog import Watchdog
+
+
+def expose(
+    registry: Registry, watchdog: Watchdog, recorder: Recorder, records: Callable[[], Mapping[str, int]]
+) -> None:
+    """Register what is read rather than counted; ``records``: how many of them are stored, and how."""
+    watches = watchdog.watches
+    Gauge(registry, "gateway_in_flight", "Interactions that have not ended.", lambda: len(watches))
+    Gauge(
+        registry,
+        "gateway_active_streams",
+        "Streams that have begun and not ended.",
+        lambda: sum(watch.relay is not None and watch.relay.adapter.streamed for watch in watches),
+    )
+    Gauge(
+        registry,
+        "gateway_recorder_queue_records",
+        "Interactions that wait to be recorded.",
+        lambda: recorder.pending,
+    )
+    Gauge(
+        registry,
+        "gateway_recorder_queue_bytes",
+        "Bytes that wait to be recorded.",
+        lambda: recorder.size,
+    )
+    Gauge(
+        registry,
+        "gateway_recorder_lag_seconds",
+        "For how long the oldest interaction has waited to be recorded.",
+        lambda: recorder.lag,
+    )
+    Tally(
+        registry,
+        "gateway_recorder_dropped_bodies_total",
+        "Interactions recorded without their bodies, for want of room.",
+        read=lambda: {(): recorder.dropped_bodies},
+    )
+    Tally(
+        registry,
+        "gateway_log_records_total",
+        "Records by what has become of them.",
+        "state",
+        read=lambda: {(state,): count for state, count in {**recorder.counts(), **records()}.items()},
+    )

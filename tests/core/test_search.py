@@ -1,0 +1,107 @@
+"""What is new in a turn is found; what every turn repeats is not."""
+
+import pytest
+
+from gateway.core.adapter import OpaqueRequest, RequestAdapter
+from gateway.core.search import searchable
+from gateway.core.view import Completion, Message, Part, ReasoningDelta, TextDelta, ToolCallDelta
+
+ROLES = {"u": "user", "a": "assistant", "s": "system", "t": "tool"}
+
+
+class Talk(RequestAdapter):
+    """A message is a letter and a text."""
+
+    history = ("talk",)
+    read = 0
+
+    def preamble(self):
+        return [Message("system", (Part("text", "be brief"),))]
+
+    @classmethod
+    def parse_message(cls, element):
+        Talk.read += 1
+        said = element.decode().strip('"')
+        return Message(ROLES[said[0]], (Part("tool_result" if said[0] == "t" else "text", said[1:]),))
+
+
+def talk(*said):
+    return Talk(('{"talk": ["' + '", "'.join(said) + '"]}').encode())
+
+
+def answer(*events):
+    completion = Completion()
+    for event in events:
+        completion.apply(event)
+    return completion
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (["uhello"], "be brief hello fine"),
+        (["sold", "uhello"], "be brief old hello fine"),
+        (["uone", "atwo", "uthree"], "three fine"),
+        (["uone", "atwo", "tresult", "tanother", "uthree"], "result another three fine"),
+        (["uone", "atwo", "aagain", "uthree"], "three fine"),
+        # What the client writes of the answer itself belongs to it.
+        (["uone", "atwo", "uthree", "aso"], "three so fine"),
+        (["uone", "aso"], "be brief one so fine"),
+        (["aso"], "be brief so fine"),
+    ],
+)
+def test_what_is_new(said, found):
+    assert searchable(talk(*said), answer(TextDelta("fine")), 1000).split("\n") == (
+        ["be brief", *found.removeprefix("be brief ").split()] if "brief" in found else found.split()
+    )
+
+
+def test_what_is_searched_of_an_answer():
+    completion = answer(
+        ReasoningDelta("hidden"), TextDelta("I call"), ToolCallDelta(0, "call_1", "look", '{"at":"it"}')
+    )
+    assert searchable(OpaqueRequest(b"[1]"), completion, 1000) == 'I call\nlook\n{"at":"it"}'
+
+
+def test_parts_without_text_are_not_searched():
+    class Pictures(Talk):
+        @classmethod
+        def parse_message(cls, element):
+            return Message(
+                "user", (Part("image", "https://x"), Part("other", "{}", name="a.pdf"), Part("text"))
+            )
+
+    assert searchable(Pictures(b'{"talk": [1, 2]}'), Completion(), 1000) == "be brief"
+
+
+def test_a_long_history_is_not_read():
+    request = talk(*["uquestion", "aanswer"] * 500, "unews")
+    Talk.read = 0
+    assert searchable(request, answer(), 1000) == "news"
+    assert Talk.read == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [
+        (1000, "be brief\nold\nnews\nanswer"),
+        (15, "old\nnews\nanswer"),
+        (13, "o\nnews\nanswer"),
+        (12, "news\nanswer"),
+        (8, "new\nansw"),
+        (2, "an"),
+        (0, ""),
+    ],
+)
+def test_the_newest_stays_where_there_is_no_room(limit, found):
+    text = searchable(talk("uold", "unews"), answer(TextDelta("answer")), limit)
+    assert text == found
+    assert len(text) <= limit
+
+
+def test_a_short_answer_leaves_its_room_to_the_question():
+    assert searchable(talk("u" + "q" * 50), answer(TextDelta("ok")), 20) == "q" * 17 + "\nok"
+
+
+def test_no_character_that_a_database_refuses():
+    assert "\0" not in searchable(talk("uhi"), answer(TextDelta("a\0b")), 100)

@@ -1,0 +1,210 @@
+"""Records reach the database once, whatever it does: fails, fails after it has committed, refuses one, or stays away."""
+
+import asyncio
+
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from gateway.storage import journal as journal_module
+from gateway.storage.journal import Journal
+from gateway.storage.spill import of_worker
+from tests.storage.entries import record, started
+
+
+class Store:
+    """A database of which a test says how it behaves."""
+
+    def __init__(self):
+        self.rows = {}
+        self.begun = set()
+        self.lost = []
+        self.down = False
+        self.fail_after = 0
+        self.poison = set()
+        self.poisoned = IntegrityError("insert", None, Exception("no"))
+        self.calls = 0
+
+    async def commit(self, starts, records, *, again):
+        self.calls += 1
+        if self.down:
+            raise OperationalError("insert", None, Exception("database is locked"))
+        if self.poison & {r.id for r in records}:
+            raise self.poisoned
+        for r in records:
+            if r.id in self.rows:
+                assert again, f"{r.id} was written twice"
+            self.rows[r.id] = r
+        self.begun |= {s.id for s in starts if s.id not in self.rows}
+        if self.fail_after:
+            self.fail_after -= 1
+            raise OperationalError("commit", None, Exception("connection lost"))
+
+    async def close_lost(self, worker):
+        self.lost.append(worker)
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(journal_module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(journal_module, "_PAUSES", (0.01,))
+    monkeypatch.setattr(journal_module, "_LAST_TRY", 0.2)
+
+
+def make(store, tmp_path, **options):
+    return Journal(store.commit, store.close_lost, tmp_path, "w1", **options)
+
+
+@pytest.fixture
+async def journal(store, tmp_path):
+    made = make(store, tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
+            await asyncio.sleep(0.005)
+
+
+async def test_records_and_start_rows_are_committed(store, journal):
+    await journal.write([started("s")], [record("a"), record("b")])
+    assert (set(store.rows), store.begun, journal.committed, journal.spilled) == ({"a", "b"}, {"s"}, 2, 0)
+
+
+async def test_a_commit_that_succeeded_although_it_failed_counts_once(store, journal):
+    store.fail_after = 1
+    await journal.write([], [record("a")])
+    assert (set(store.rows), journal.committed, store.calls) == ({"a"}, 1, 2)
+
+
+async def test_a_short_failure_is_waited_for(store, journal):
+    store.down = True
+    asyncio.get_running_loop().call_later(0.05, setattr, store, "down", False)
+    await journal.write([], [record("a")])
+    assert (set(store.rows), journal.spilled) == ({"a"}, 0)
+
+
+async def test_a_long_failure_spills_and_heals_in_order(store, journal):
+    store.down = True
+    await journal.write([], [record("a")])
+    await journal.write([started("s")], [record("b")])
+    assert (journal.failing, journal.spilled, journal.committed, store.rows) == (True, 2, 0, {})
+    store.down = False
+    await until(lambda: not journal.failing)
+    assert (list(store.rows), store.begun, journal.ingested) == (["a", "b"], {"s"}, 2)
+    await journal.write([], [record("c")])
+    assert (list(store.rows), journal.committed) == (["a", "b", "c"], 1)
+
+
+async def test_under_pressure_there_is_no_patience(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "_PATIENCE", 60)
+    journal = make(store, tmp_path, pressed=lambda: True)
+    await journal.open()
+    store.down = True
+    async with asyncio.timeout(2):
+        await journal.write([], [record("a")])
+    assert journal.spilled == 1
+    await journal.close()
+
+
+class BadValue(Exception):
+    sqlstate = "22021"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IntegrityError("insert", None, Exception("no")),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+        OverflowError("Python int too large to convert to SQLite INTEGER"),
+        DBAPIError("insert", None, BadValue()),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_one_record_that_can_not_be_held_costs_the_others_nothing(store, journal, error):
+    store.poisoned = error
+    store.poison = {"b"}
+    await journal.write([], [record("a"), record("b"), record("c")])
+    assert (set(store.rows), journal.rejected, journal.failing) == ({"a", "c"}, 1, False)
+
+
+async def test_a_poisoned_record_in_the_spill_file_does_not_stop_the_healing(store, journal):
+    store.down = True
+    await journal.write([], [record("a"), record("b"), record("c")])
+    store.poison = {"b"}
+    store.down = False
+    await until(lambda: not journal.failing)
+    assert (set(store.rows), journal.rejected) == ({"a", "c"}, 1)
+
+
+async def test_when_neither_takes_it_the_batch_waits(store, journal, monkeypatch):
+    store.down = True
+
+    def full(_entries):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journal._spill, "append", full)
+    writing = asyncio.get_running_loop().create_task(journal.write([], [record("a")]))
+    await asyncio.sleep(0.3)
+    assert not writing.done()
+    store.down = False
+    await asyncio.wait_for(writing, 2)
+    assert set(store.rows) == {"a"}
+
+
+async def test_what_was_spilled_before_the_stop_comes_in_at_the_next_start(store, tmp_path):
+    journal = make(store, tmp_path)
+    await journal.open()
+    store.down = True
+    await journal.write([], [record("a")])
+    await journal.close()
+    assert store.rows == {}
+    store.down = False
+    second = Journal(store.commit, store.close_lost, tmp_path, "w2")
+    await second.open()
+    assert (set(store.rows), store.lost, second.ingested) == ({"a"}, ["w1"], 1)
+    await second.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_stop_brings_in_what_it_can(store, tmp_path):
+    journal = make(store, tmp_path)
+    await journal.open()
+    store.down = True
+    await journal.write([], [record("a")])
+    store.down = False
+    await journal.close()
+    assert set(store.rows) == {"a"}
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_spill_file_stays_while_the_database_is_down_at_the_start(store, tmp_path):
+    spill = of_worker(tmp_path, "w0")
+    spill.append([record("a")])
+    spill.close()
+    store.down = True
+    journal = make(store, tmp_path)
+    await journal.open()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w0.spill", "w1.spill"]
+    assert store.lost == []
+    await journal.close()
+
+
+async def test_a_damaged_spill_file_gives_what_it_can_and_is_kept(store, tmp_path):
+    spill = of_worker(tmp_path, "w0")
+    spill.append([record("a"), record("b")])
+    spill.close()
+    content = spill.path.read_bytes()
+    spill.path.write_bytes(content[:-3])
+    journal = make(store, tmp_path)
+    await journal.open()
+    assert set(store.rows) == {"a"}
+    assert (tmp_path / "w0.damaged").read_bytes() == content[:-3]
+    await journal.close()
