@@ -50,12 +50,6 @@ class Redactor:
             body = pattern.sub(REDACTED.encode(), body)
         return body
 
-    def text(self, text: str) -> str:
-        """Return a text without what a pattern matches."""
-        for pattern in self._patterns:
-            text = pattern.sub(REDACTED.encode(), text.encode("utf-8", "replace")).decode("utf-8", "replace")
-        return text
-
     def _document(self, document: bytes) -> bytes:
         try:
             value = _decode(document)

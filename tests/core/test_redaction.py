@@ -39,12 +39,6 @@ def test_bodies(rules, body, stored):
     assert Redactor(rules).body(body) == stored
 
 
-def test_texts_know_only_patterns():
-    redactor = Redactor(["$.a", r"\d{4}"])
-    assert redactor.text("pin 1234, a") == "pin [redacted], a"
-    assert redactor.text("\ud800 1234") == "? [redacted]"
-
-
 def test_whether_there_is_anything_to_do():
     assert not Redactor()
     assert Redactor(["$.a"])

@@ -31,7 +31,7 @@ async def fill(database, monkeypatch, *, days=10, each=3):
         await store(database, *batch)
         made += batch
     async with database.write() as connection:
-        await search.index_pending(connection, 10_000)
+        await search.index_pending(connection, 10_000, str)
     return made
 
 
@@ -88,7 +88,7 @@ async def test_new_ones_are_searched_after_all_old_ones_went(database, monkeypat
     new = record(START + 2 * DAY, text="something new")
     await store(database, new)
     async with database.write() as connection:
-        await search.index_pending(connection, 10)
+        await search.index_pending(connection, 10, str)
         if "sqlite" in url:
             await connection.execute(text("INSERT INTO texts (texts, rank) VALUES ('integrity-check', 1)"))
     async with database.read() as connection:
@@ -100,9 +100,9 @@ async def test_new_ones_are_searched_after_all_old_ones_went(database, monkeypat
 async def test_what_search_does_not_know_yet_goes_too(database, monkeypatch):
     await store(database, *(record(START + n, text=f"text {n}") for n in range(10)))
     async with database.write() as connection:
-        await search.index_pending(connection, 4)
+        await search.index_pending(connection, 4, str)
     assert await retention.purge(database, START + 8) == 8
     async with database.write() as connection:
-        await search.index_pending(connection, 100)
+        await search.index_pending(connection, 100, str)
     async with database.read() as connection:
         assert len((await listing.page(connection, Filter(q="text"), 50))[0]) == 2

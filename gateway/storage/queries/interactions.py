@@ -122,7 +122,7 @@ async def _write_contents(
             bodies.add(r.request),
             bodies.add(r.forwarded),
             None if r.response is None else bytes(r.response),
-            r.text,
+            r.text or None,
         )
         for number, (r, facet) in enumerate(said, last - len(said) + 1)
     ]
