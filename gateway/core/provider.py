@@ -141,6 +141,17 @@ class Provider:
             return Match(Endpoint(method, "/{path+}"), {}, path)
         return None
 
+    def keeps(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint may reach what is kept upstream: all that is not known to answer and forget."""
+        if not endpoint.opaque:
+            return False
+        names = {found[1] for found in _PLACEHOLDER.finditer(endpoint.path)}
+        if endpoint.stateful or names - {"model"}:
+            return True
+        if endpoint.method == "GET":
+            return not endpoint.path.startswith("/models")
+        return endpoint.method not in ("POST", "HEAD") or ("GET", endpoint.path) in self._static
+
     def _split_version(self, path: str) -> tuple[str, str]:
         version = ""
         while True:

@@ -51,6 +51,11 @@ class Auth(Stage):
                 raise Forbidden(
                     f"This virtual key is not for {i.provider.display_name}; it is for {_listed(virtual.providers)}."
                 )
+            if not virtual.stored and i.provider.keeps(i.endpoint):
+                raise Forbidden(
+                    "This endpoint reaches what is kept at the provider, which all virtual keys would share; "
+                    "a virtual key with stored = true may."
+                )
             _lend(snapshot, i)
             if i.credential is None:
                 raise Forbidden(
