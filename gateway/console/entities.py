@@ -5,7 +5,7 @@ file are shown and never changed. The secret of a key or token is shown once, in
 """
 
 import secrets
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from time import time
 from typing import Any
 
@@ -45,11 +45,10 @@ _HINT = {"virtual_keys": len(PREFIX) + 4, "console_tokens": len(PREFIX) + len("c
 class EntityRoutes:
     """Lists, creates, reads, changes and deletes entities of one kind."""
 
-    def __init__(self, kind: str, data: Data, keyring: Keyring, providers: Container[str]) -> None:
+    def __init__(self, kind: str, data: Data, keyring: Keyring) -> None:
         self._kind = kind
         self._data = data
         self._keyring = keyring
-        self._providers = providers
         self._type = KINDS[kind]
 
     def routes(self) -> list[Route]:
@@ -174,14 +173,14 @@ class EntityRoutes:
             for name in _names(getattr(entity, field)):
                 if field in _REFERENCES and name not in getattr(self._data.snapshot, _REFERENCES[field]):
                     raise Refusal(400, f"There is none of this name among the {_REFERENCES[field]}.", field)
-                if field in ("provider", "providers") and name not in self._providers:
+                if field in ("provider", "providers") and name not in self._data.snapshot.providers:
                     raise Refusal(400, "There is no such provider.", field)
 
 
-def entity_routes(data: Data, keyring: Keyring, providers: Container[str]) -> list[Route]:
+def entity_routes(data: Data, keyring: Keyring) -> list[Route]:
     """Return the routes of every kind."""
     kinds = [kind for kind in KINDS if kind not in _ELSEWHERE]
-    return [route for kind in kinds for route in EntityRoutes(kind, data, keyring, providers).routes()]
+    return [route for kind in kinds for route in EntityRoutes(kind, data, keyring).routes()]
 
 
 def _names(value: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """The interaction log: lists, one interaction, its bodies, and all of it as lines of JSON."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -23,7 +23,6 @@ from gateway.console.shapes import (
     Viewed,
     seconds,
 )
-from gateway.core.provider import Provider
 from gateway.storage.queries.filter import Filter
 
 _BODIES = ("request", "forwarded", "response")
@@ -36,9 +35,8 @@ _EXPORTED = 500
 class InteractionRoutes:
     """What callers may see of the interaction log; a virtual key sees its own agent's part."""
 
-    def __init__(self, data: Data, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, data: Data) -> None:
         self._data = data
-        self._providers = providers
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -92,7 +90,7 @@ class InteractionRoutes:
         record = await sight.interaction(id_)
         request, response = await sight.bodies(id_)
         # Bodies may be large, and answers in flight don't wait for them.
-        said = await asyncio.to_thread(conversation, self._providers, record, request, response)
+        said = await asyncio.to_thread(conversation, self._data.snapshot.providers, record, request, response)
         return {**record, **msgspec.structs.asdict(said)}
 
     def _body(self, which: str) -> Any:
