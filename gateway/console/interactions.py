@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
-import orjson
 
 from gateway.console.actors import Role
 from gateway.console.conversations import conversation
@@ -111,9 +110,7 @@ class InteractionRoutes:
         after: str | None = None
         while True:
             items, after = await sight.interactions(wanted, _EXPORTED, after)
-            yield b"".join(
-                orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE, default=str) for item in items
-            )
+            yield msgspec.json.Encoder().encode_lines(items)
             if after is None:
                 return
 
