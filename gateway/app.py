@@ -180,7 +180,6 @@ class Gateway:
                 registry=self._registry,
                 snapshots=self._refresh.snapshots,
                 keyring=self.keyring,
-                providers=self.providers,
                 secrets=self.secrets,
                 database=self._archive.database,
                 look=self._refresh.look,
