@@ -1,0 +1,151 @@
+"""Bodies that are passed on as they come: on which connection, in which form, and who is to blame when they stop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from tests.clients.scripted import Scripted, http, request, scripted
+from tests.harness.client import exchange, parse
+from tests.harness.dialects import DIALECTS
+from tests.harness.upstream import compile_script, fin, send, sleep
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KEY = "authorization: Bearer sk-secret-1"
+SMALL, LARGE = b"x" * 100, b"x" * 200_000
+CHAT = DIALECTS["chat"]
+
+
+@pytest.fixture(scope="module")
+def spare_port() -> int:
+    """A port that nobody listens on yet."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def gate(spare_port: int) -> AsyncIterator[Scripted]:
+    env = {
+        "GATEWAY_TOGETHER_BASE_URL": f"http://127.0.0.1:{spare_port}",
+        "GATEWAY_TIMEOUTS_FIRST_BYTE": "1.5",
+        "GATEWAY_TIMEOUTS_GAP": "1.5",
+    }
+    async with scripted(env) as running:
+        yield running
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def upstream(port: int, serve: Serve) -> AsyncIterator[None]:
+    """An upstream of one's own, which takes little before it is read."""
+    listener = socket.create_server(("127.0.0.1", port))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    tasks = set()
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(run, sock=listener, limit=1 << 16)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        server.close()
+        await server.wait_closed()
+
+
+def upload(body: bytes, framing: str = "length", target: str = "/v1/openai/files") -> bytes:
+    if framing == "length":
+        return request(target, body, [KEY])
+    head = request(target, headers=[KEY, "transfer-encoding: chunked"], method="POST")
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+UPLOADS = pytest.mark.parametrize(
+    ("body", "framing"),
+    [(SMALL, "length"), (LARGE, "length"), (LARGE, "chunked")],
+    ids=["small", "large", "chunked"],
+)
+
+
+@UPLOADS
+async def test_what_came_unasked_is_no_answer_to_an_upload(gate, body, framing):
+    await gate.reset()
+    first = [send(http(b'{"first":1}')), sleep(0.05), send(http(b'{"for":"somebody else"}'))]
+    gate.upstream.queue.append(compile_script(first, CHAT))
+    gate.upstream.queue.append(compile_script([send(http(b'{"mine":1}'))], CHAT))
+    got = await exchange(gate.gateway.port, request("/v1/openai/models", headers=[KEY]))
+    assert got.response.body == b'{"first":1}'
+    await asyncio.sleep(0.2)
+    got = await exchange(gate.gateway.port, upload(body, framing))
+    assert got.response.body == b'{"mine":1}'
+    assert gate.upstream.requests[1].body == body
+
+
+async def test_a_connection_whose_request_did_not_end_serves_no_other(gate, spare_port):
+    """An answer may come before the end of the upload, whose rest would then be read as the next request."""
+    heads = []
+
+    async def hasty(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(http(b'{"hasty":1}'))
+        await reader.read()
+
+    async with upstream(spare_port, hasty):
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gate.gateway.port)
+            sent = request("/v1/together/files", headers=[KEY, "content-length: 1000000"], method="POST")
+            writer.write(sent + SMALL)
+            raw = await reader.readuntil(b'{"hasty":1}')
+            writer.write(LARGE)
+            assert parse(raw, eof=False)[0].status == 200
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+    assert len(heads) == 2
+
+
+@UPLOADS
+async def test_uploads_follow_each_other_on_one_connection(gate, body, framing):
+    await gate.reset()
+    for _ in range(3):
+        gate.upstream.queue.append(compile_script([send(http(b"{}"))], CHAT))
+        got = await exchange(gate.gateway.port, upload(body, framing))
+        assert got.response.status == 200
+    assert [one.body for one in gate.upstream.requests] == [body] * 3
+    assert len(gate.upstream.connections) == 1
+
+
+@UPLOADS
+async def test_a_connection_that_can_not_be_made_is_tried_twice(gate, body, framing):
+    got = await exchange(gate.gateway.port, upload(body, framing, "/v1/together/files"))
+    assert got.response.status == 502
+    record = await gate.record(got)
+    assert (record["outcome"], record["attempts"]) == ("upstream_connect", 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "framing", "status", "attempts"),
+    [(SMALL, "length", 200, 2), (LARGE, "length", 502, 1), (LARGE, "chunked", 502, 1)],
+    ids=["small", "large", "chunked"],
+)
+async def test_a_body_that_was_begun_is_never_repeated(gate, body, framing, status, attempts):
+    """A reused connection that turns out to be dead: what is still at hand goes out once more, nothing else does."""
+    await gate.reset()
+    for steps in ([send(http(b"{}"))], [fin()], [send(http(b'{"again":1}'))]):
+        gate.upstream.queue.append(compile_script(steps, CHAT))
+    await exchange(gate.gateway.port, request("/v1/openai/models", headers=[KEY]))
+    got = await exchange(gate.gateway.port, upload(body, framing))
+    assert got.response.status == status
+    assert (await gate.record(got))["attempts"] == attempts
+    assert [one.body for one in gate.upstream.requests[1:]] == [body] * attempts
