@@ -1,6 +1,7 @@
 """The client's side of one request: its body as it comes, and the answer as it is written."""
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from time import monotonic
@@ -17,6 +18,8 @@ _SLOW_AFTER = 10.0
 _SLOWEST = 1024
 """Bytes per second that a body must come with after ``_SLOW_AFTER`` seconds."""
 _SMALL = 64 << 10
+_LEAVING = getattr(select, "POLLRDHUP", 0)
+"""Its end of the connection is closed, where the system tells that; that all of it is gone, any system tells."""
 _SLOW = "The request body came too slowly; send it again."
 _TORN = "The request body is not encoded as its headers say, or is cut."
 
@@ -110,6 +113,18 @@ class Client:
         """Write a whole answer; ``close``: and let the connection end with it."""
         await self.start(status, headers, len(body), close=close or not self._request.content.is_eof())
         await self.end(body)
+
+    def left_unseen(self) -> bool:
+        """Whether the client is gone while nothing is read from it: then the loop does not look at its socket.
+
+        An end that waits behind more bytes than the system takes has not arrived yet, and nobody can know of it.
+        """
+        transport = self._request.transport
+        if transport is None or transport.is_reading() or transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(transport.get_extra_info("socket"), _LEAVING)
+        return bool(poll.poll(0))
 
     def abort(self) -> None:
         """Cut the connection: the only way left to say that an answer is not whole."""

@@ -91,7 +91,7 @@ class Exchange:
         self._i = i
         self._request = request
         self._client = client
-        self._watch = Watch(parts.loop)
+        self._watch = Watch(parts.loop, client)
         self._relay: Relay | None = None
         self._opaque: bytes | Upload = b""  # a body that nobody parses
         self._error_body: bytearray | None = None
@@ -206,7 +206,6 @@ class Exchange:
         client = self._client
         watch = self._watch
         watch.relay = relay
-        watch.write = client.write
         read = response.content.readany
         feed = relay.feed
         write = client.writer.write

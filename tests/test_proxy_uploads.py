@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -149,3 +152,85 @@ async def test_a_body_that_was_begun_is_never_repeated(gate, body, framing, stat
     assert got.response.status == status
     assert (await gate.record(got))["attempts"] == attempts
     assert [one.body for one in gate.upstream.requests[1:]] == [body] * attempts
+
+
+async def stubborn(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An upstream that takes the head, and nothing more."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()
+    await asyncio.sleep(30)
+
+
+def sockets() -> Iterator[tuple[str, str, str, str]]:
+    """Local and remote port, state and queues of every TCP connection, as the system tells."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, queues, *_ = line.split()
+        yield local[-4:], remote[-4:], state, queues
+
+
+def connected_to(port: int) -> int:
+    """How many connections to a port there are: nobody at their end may be looking."""
+    return sum((remote, state) == (f"{port:04X}", "01") for _, remote, state, _ in sockets())
+
+
+def unread(port: int) -> bool:
+    """Whether the system keeps bytes for whoever listens on a port."""
+    return any(local == f"{port:04X}" and queues[-8:].strip("0") for local, _, _, queues in sockets())
+
+
+async def stuff(port: int, data: bytes) -> socket.socket:
+    """Send until it is not read any more; what was sent has arrived, so that an end would, too."""
+    raw = socket.create_connection(("127.0.0.1", port))
+    seen = 0
+    for start in range(0, len(data), 1 << 16):
+        await asyncio.to_thread(raw.sendall, data[start : start + (1 << 16)])
+        await asyncio.sleep(0.01)
+        seen = seen + 1 if unread(port) else 0
+        if seen == 5:
+            break
+    else:
+        await asyncio.sleep(0.2)
+    return raw
+
+
+def leave(raw: socket.socket, how: str) -> None:
+    if how == "rst":
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raw.close()
+
+
+async def check_left(gate: Scripted, port: int) -> None:
+    """The upstream is left within a second, and the log says by whose doing."""
+    assert connected_to(port) == 1
+    before = len(gate.gateway.interactions())
+    end = time.monotonic() + 1
+    while connected_to(port):
+        await asyncio.sleep(0.02)
+        assert time.monotonic() < end, "the upstream is still connected a second after the client left"
+    while len(gate.gateway.interactions()) == before:
+        await asyncio.sleep(0.02)
+        assert time.monotonic() < end + 2, "no record"
+    record = gate.gateway.interactions()[-1]
+    assert (record["outcome"], record["status"]) == ("client_cancelled", None)
+
+
+LEAVING = pytest.mark.parametrize("how", ["fin", "rst"])
+
+
+@LEAVING
+async def test_client_that_leaves_while_its_upload_waits_for_the_upstream(gate, spare_port, how):
+    async with upstream(spare_port, stubborn):
+        sent = request("/v1/together/files", headers=[KEY, "content-length: 100000000"], method="POST")
+        raw = await stuff(gate.gateway.port, sent + bytes(100_000_000))
+        leave(raw, how)
+        await check_left(gate, spare_port)
+
+
+@LEAVING
+async def test_client_that_leaves_after_many_pipelined_requests(gate, spare_port, how):
+    """From some number of them on nothing more is read from the connection."""
+    async with upstream(spare_port, stubborn):
+        one = request("/v1/together/chat/completions", b'{"model":"m"}', [KEY])
+        raw = await stuff(gate.gateway.port, one * 300)
+        leave(raw, how)
+        await check_left(gate, spare_port)
