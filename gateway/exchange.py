@@ -195,6 +195,8 @@ class Exchange:
             tail += await self._verdict(relay)
             if not self._client.begun:
                 await self._begin(response, response.length if self._request.method == "HEAD" else len(tail))
+            watch.expect("end", 0.0)
+            watch.writing = True  # it is up to the client, and no keep-alive may follow the end
             await self._client.end(tail)
             self._settle(response.status)
             await io.finish(response, _REST)

@@ -22,6 +22,9 @@ _log = structlog.get_logger()
 class Receiver(Protocol):
     """The client of a request."""
 
+    sent: int
+    """Bytes of the answer that were written to it."""
+
     async def write(self, data: bytes) -> None:
         """Write bytes of the answer."""
 
@@ -51,6 +54,7 @@ class Watch:
         "limit",
         "phase",
         "relay",
+        "seen",
         "silence",
         "writing",
     )
@@ -67,7 +71,9 @@ class Watch:
         self.idle = 0.0
         """Seconds since something last happened."""
         self.silence = 0.0
-        """Seconds since the client last got anything."""
+        """Seconds since the client last got anything, whether or not the upstream moved."""
+        self.seen = 0
+        """What ``client.sent`` was at that time."""
         self.deadline = 0.0
         """When all must be over, by the monotonic clock; 0: never."""
         self.error: GatewayError | None = None
@@ -149,9 +155,12 @@ class Watchdog:
         elif watch.deadline and now > watch.deadline:
             watch.interrupt(UpstreamTimeout("The answer took too long (timeouts.total).", may_have_run=True))
         elif watch.phase == "gap" and not watch.writing and self._keep_alive and watch.relay:
-            watch.silence = watch.silence + elapsed if idle else 0.0
+            sent = watch.client.sent
+            watch.silence = watch.silence + elapsed if sent == watch.seen else 0.0
+            watch.seen = sent
             if watch.silence >= self._keep_alive and (data := watch.relay.keep_alive()):
                 watch.silence = 0.0
+                watch.seen += len(data)
                 spawn(_send(watch.client, data), name="keep-alive")
 
 

@@ -23,10 +23,12 @@ class Present:
 
     def __init__(self):
         self.written = []
+        self.sent = 0
         self.cut = False
 
     async def write(self, data):
         self.written.append(data)
+        self.sent += len(data)
 
     def left_unseen(self):
         return False
@@ -133,6 +135,20 @@ async def test_an_idle_stream_is_kept_alive_between_frames(quick):
     before = len(written)
     await asyncio.sleep(0.3)
     assert len(written) == before
+
+
+@pytest.mark.parametrize(("flows", "expected"), [(False, range(2, 6)), (True, range(1))])
+async def test_an_upstream_that_is_read_and_not_relayed_leaves_the_client_in_silence(quick, flows, expected):
+    """What counts is what the client gets: a call that is held may arrive for minutes."""
+    watch = Watch(asyncio.get_running_loop(), Present())
+    watch.relay = Idle()
+    watch.expect("gap", 10)
+    quick.watches.add(watch)
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+        watch.idle = 0.0
+        watch.client.sent += flows
+    assert len(watch.client.written) in expected
 
 
 async def test_a_client_that_is_gone_gets_no_keep_alive(quick):
