@@ -8,6 +8,7 @@ repeated once a part of it was taken.
 import asyncio
 import ssl
 from collections.abc import Sequence
+from time import monotonic
 
 import aiohttp
 import msgspec
@@ -22,6 +23,7 @@ _STREAMED_FIRST_BYTE = 300.0
 _WHOLE_FIRST_BYTE = 600.0
 _GAP = 300.0
 _CONNECT = 5.0
+_LEAST = 0.01
 _URLS = 1024
 
 
@@ -103,9 +105,9 @@ class Upstream:
         """
         timeout = self._timeouts.get(limits.connect)
         if timeout is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect or None)
-            self._timeouts[limits.connect] = timeout
+            timeout = self._timeouts[limits.connect] = _timeout(limits.connect)
         attempt = 1
+        began = monotonic()
         while True:
             try:
                 origin, target = self._origins.get(url) or self._find(url)
@@ -115,6 +117,9 @@ class Upstream:
                 failure.attempts = attempt
                 if not repeat or attempt > 1 or (not isinstance(body, bytes) and body.begun):
                     raise failure from error
+                if limits.connect and isinstance(failure, UpstreamUnreachable):
+                    # Both attempts together have the time that one has.
+                    timeout = _timeout(max(limits.connect - (monotonic() - began), _LEAST))
                 attempt += 1
 
     def _find(self, url: str) -> tuple[Origin, str]:
@@ -128,6 +133,11 @@ class Upstream:
         if len(self._origins) < _URLS and not parsed.raw_query_string:
             self._origins[url] = found
         return found
+
+
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
+    """Limit what it takes to have a connection, from resolving the name to the handshake; 0: no limit."""
+    return aiohttp.ClientTimeout(total=None, connect=connect or None)
 
 
 def _failure(error: Exception) -> tuple[UpstreamError, bool]:
