@@ -169,10 +169,14 @@ class Exchange:
         i.session = i.session or i.request.session
         for on_request in self._parts.pipeline.request:
             await on_request(i)
-        if i.hold and endpoint.stateful:
+        if i.hold and (endpoint.stateful or not endpoint.listed):
+            what = (
+                "This endpoint reaches what the provider stores, which"
+                if endpoint.listed
+                else "The gateway does not know this path, whose answers"
+            )
             raise Forbidden(
-                "This endpoint reaches what the provider stores, which no policy on tool calls can judge; it is "
-                "closed while tool_invocation_policies are enforced."
+                f"{what} no policy on tool calls can judge; it is closed while tool_invocation_policies are enforced."
             )
         if i.hold and not endpoint.opaque:
             i.request.require_unique_members()
