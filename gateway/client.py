@@ -88,7 +88,18 @@ class Client:
             head["Connection"] = "keep-alive" if alive else "close"
         self.response = _Answer(alive)
         self.begun = True
-        await self.writer.write_headers(f"HTTP/1.{int(chunks)} {status} {_PHRASES.get(status, '')}", head)
+        line = f"HTTP/1.{int(chunks)} {status} {_PHRASES.get(status, '')}"
+        if "".join(head.values()).isascii():
+            await self.writer.write_headers(line, head)
+        else:
+            self._write_head(line, head)
+
+    def _write_head(self, line: str, head: "CIMultiDict[str]") -> None:
+        """Write a head in which bytes that are not UTF-8 came as surrogates: aiohttp's writer would leave them out."""
+        if (transport := self.writer.transport) is None:
+            raise ConnectionResetError
+        lines = [line, *(f"{name}: {value}" for name, value in head.items()), "\r\n"]
+        transport.write("\r\n".join(lines).encode("utf-8", "surrogateescape"))
 
     async def write(self, data: bytes) -> None:
         """Write bytes; waits while the client does not read."""
