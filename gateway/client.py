@@ -234,6 +234,8 @@ class Upload:
         self.length = length
         self.size = 0
         """Bytes that have come."""
+        self.awaited = False
+        """The client is waited for; else it is whoever takes the parts."""
         self.complete = False
         self.error: Exception | None = None
         """Why it broke off; a ``ConnectionError``: the client has left."""
@@ -249,6 +251,7 @@ class Upload:
 
     async def __anext__(self) -> bytes:
         """Return the next part."""
+        self.awaited = True
         try:
             part = await self._content.readany()
         except web.RequestPayloadError:
@@ -257,6 +260,8 @@ class Upload:
         except OSError as error:
             self.error = ConnectionResetError(error.errno, "The client has left.")
             raise self.error from None
+        finally:
+            self.awaited = False
         if not part:
             self.complete = True
             raise StopAsyncIteration

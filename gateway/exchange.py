@@ -362,7 +362,7 @@ class Exchange:
         """Return why the watchdog, or the end of the process, interrupted this request."""
         error = self._watch.error
         upload = self._opaque
-        if isinstance(error, UpstreamTimeout) and isinstance(upload, Upload) and not upload.complete:
+        if isinstance(error, UpstreamTimeout) and isinstance(upload, Upload) and upload.awaited:
             return BodyTimeout("The request body came too slowly; send it again.")
         if error is not None and self._sent:
             error.may_have_run = True

@@ -234,3 +234,23 @@ async def test_client_that_leaves_after_many_pipelined_requests(gate, spare_port
         raw = await stuff(gate.gateway.port, one * 300)
         leave(raw, how)
         await check_left(gate, spare_port)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+async def test_an_upstream_that_takes_no_more_is_to_blame(gate, spare_port, framing):
+    """A client that is told to send its request again, by 408, would do so by itself."""
+    async with upstream(spare_port, stubborn):
+        sent = upload(bytes(30_000_000), framing, "/v1/together/files")
+        got = await exchange(gate.gateway.port, sent)
+        assert got.response.status == 504
+        assert got.response.header("x-should-retry") == "false"
+        record = await gate.record(got)
+        assert (record["outcome"], record["error_kind"]) == ("upstream_timeout", "timeout")
+
+
+async def test_a_client_that_sends_no_more_is_to_blame(gate, spare_port):
+    async with upstream(spare_port, stubborn):
+        sent = request("/v1/together/files", headers=[KEY, "content-length: 1000000"], method="POST")
+        got = await exchange(gate.gateway.port, sent + SMALL)
+        assert got.response.status == 408
+        assert (await gate.record(got))["outcome"] == "client_error"
