@@ -29,6 +29,7 @@ class Endpoint:
         *,
         carries_calls: bool = False,
         stateful: bool = False,
+        listed: bool = True,
     ) -> None:
         self.method = method
         self.path = path
@@ -38,6 +39,8 @@ class Endpoint:
         """An answer may hold a tool call; only such answers are ever gated."""
         self.stateful = stateful
         """It reaches what is kept upstream, unseen by policies: batches, stored answers."""
+        self.listed = listed
+        """It is known; else an operator lets paths through that are not, whatever they lead to."""
         self.opaque = request is OpaqueRequest
         """Both bodies are streamed on unparsed."""
         self.pattern = _compile(path) if "{" in path else None
@@ -138,7 +141,7 @@ class Provider:
                 params = {name: unquote(value) for name, value in found.groupdict().items()}
                 return Match(endpoint, params, prefix + rest)
         if self.row.forward_unlisted:
-            return Match(Endpoint(method, "/{path+}"), {}, path)
+            return Match(Endpoint(method, "/{path+}", listed=False), {}, path)
         return None
 
     def keeps(self, endpoint: Endpoint) -> bool:
