@@ -69,6 +69,7 @@ class InteractionLog(Stage):
             i.provider.name,
             i.endpoint.name,
             principal.agent if principal else None,
+            (principal.virtual_key or None) if principal else None,
         )
 
     def _row(self, i: Interaction, line: dict[str, Any]) -> Record:
@@ -119,14 +120,17 @@ def record(i: Interaction) -> dict[str, Any]:
     completion = i.completion
     usage = completion.usage or _NO_USAGE
     session, session_source = i.session or (None, None)
+    principal = i.principal
     return {
         "id": i.id,
         "source": "api",
         "started_at": i.started_at,
         "provider": i.provider.name,
         "endpoint": i.endpoint.name,
-        "agent": i.principal.agent if i.principal else None,
+        "agent": principal.agent if principal else None,
         "user": i.user or None,
+        "team": (principal.team or None) if principal else None,
+        "virtual_key": (principal.virtual_key or None) if principal else None,
         "external_agent": i.external_agent or None,
         "session": session,
         "session_source": session_source,

@@ -66,6 +66,16 @@ def test_a_finished_one():
     assert (found["overhead_ms"], found["response_model"], found["finish_reason"]) == (0.4, "m-1", "stop")
 
 
+def test_whose_it_was():
+    i = interaction()
+    whose = ("agent", "user", "team", "virtual_key")
+    assert [record(i)[name] for name in whose] == [None] * 4
+    i.principal, i.user = Principal("support", "ann", "care", virtual_key="k-1"), "ann"
+    assert [record(i)[name] for name in whose] == ["support", "ann", "care", "k-1"]
+    i.principal, i.user = Principal("support"), ""
+    assert [record(i)[name] for name in whose] == ["support", None, None, None]
+
+
 def test_a_failed_one():
     i = interaction()
     i.fail(UpstreamReset("broke"))
@@ -116,13 +126,14 @@ async def test_whoever_was_not_let_in_leaves_a_line_and_no_row(stored):
 
 async def test_a_beginning_is_stored_with_whose_it_is(stored):
     i = interaction()
-    i.principal = Principal("support")
+    i.principal = Principal("support", virtual_key="k-1")
     await stage(stored).on_start([i])
     [start] = stored.starts
-    assert (start.id, start.worker, start.agent, start.provider, start.endpoint) == (
+    assert (start.id, start.worker, start.agent, start.virtual_key, start.provider, start.endpoint) == (
         i.id,
         "w-1",
         "support",
+        "k-1",
         "acme",
         "POST /x",
     )
