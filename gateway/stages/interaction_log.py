@@ -9,7 +9,7 @@ from gateway.core.edit import split
 from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
-from gateway.core.redaction import Redactor
+from gateway.core.redaction import Redactor, without_key
 from gateway.core.stage import Stage
 from gateway.core.view import Path, Usage
 
@@ -91,6 +91,8 @@ class InteractionLog(Stage):
     def _add_bodies(self, row: Record, i: Interaction) -> None:
         body, response, forwarded = i.request.body, bytes(i.response), i.forwarded
         history = i.request.history
+        if (credential := i.credential) is not None:
+            response = without_key(response, credential.secret or credential.key)
         if self._redactor:
             body, response, forwarded = map(self._redactor.body, (body, response, forwarded))
             row.request = self._split(body, history)
