@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tests.harness import invariants
+from tests.harness import ending, invariants
 from tests.harness.client import Client, Ended, Exchange, exchange, read_all
 from tests.harness.dialects import DIALECTS, Dialect
 from tests.harness.healthy import MODEL as HEALTHY
@@ -288,7 +288,7 @@ async def _check_invariants(
     await rig.upstream.reset()
     await invariants.check_settled(gateway, rig.baseline)
     await invariants.reconciled(gateway)
-    invariants.check_output(gateway.output.lines[lines:])
+    ending.check_output(gateway.output.lines[lines:])
     assert gateway.alive, f"I11: the gateway ended with {gateway.process.returncode}"
     health = await exchange(gateway.port, b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
     assert health.response.status == 200, f"I11: /healthz says {health.response.status}"
