@@ -109,8 +109,10 @@ async def pieces(
         .where(interactions.c.id == id_)
     )
     body: bytes | None = (await connection.execute(query)).scalar()
-    if body is None or which == "response":
-        return body
+    if body is None:
+        return None
+    if which == "response":
+        return bytes(body), [], b""
     prefix, history, suffix = body[:HASH], body[HASH : 2 * HASH], body[2 * HASH :]
     ends = await _contents(connection, [prefix, suffix])
     return ends.get(prefix, b""), await _history(connection, history), ends.get(suffix, b"")
