@@ -263,11 +263,11 @@ class Shared(Place):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path / "postgresql")
+def server() -> Iterator[Server]:
+    made = Server()
     made.start()
     yield made
-    made.stop()
+    made.remove()
 
 
 async def test_p11_postgresql_restarted_under_load(tmp_path, upstream, server):
