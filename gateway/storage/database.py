@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.settings import SettingsError
 from gateway.storage.known import Known
-from gateway.storage.migrate import NewerDatabase, migrate
+from gateway.storage.migrate import NewerDatabase, migrate, revision
 
 _READERS = 4
 _STATEMENT = 5.0
@@ -49,16 +49,26 @@ class Database:
         self._writer = self._engine(1)
         self._readers = self._engine(_READERS, read_only=True)
 
-    async def open(self) -> None:
-        """Bring the database to this version's tables. Never replaces one that can't be read."""
-        place = self._url.render_as_string(hide_password=True)
-        try:
+    @property
+    def place(self) -> str:
+        """Where it is, without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    async def open(self) -> str:
+        """Bring the database to this version's tables. Never replaces one that can't be read.
+
+        Returns the revision of those that it had; empty: none.
+        """
+        async with self._usable():
             self._create()
-            await migrate(self._writer)
-        except (OSError, DatabaseError, sqlite3.DatabaseError, NewerDatabase) as error:
-            await self.close()
-            reason = getattr(error, "orig", None) or error
-            raise DatabaseUnusable(f"{place} can't be used: {reason}") from error
+            return await migrate(self._writer)
+
+    async def revision(self) -> str:
+        """Return the revision of its tables without making any; empty: there are none."""
+        if self._path and not self._path.exists():
+            return ""
+        async with self._usable(), self._writer.begin() as connection:
+            return await connection.run_sync(revision)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -77,6 +87,16 @@ class Database:
         """Close every connection."""
         await self._readers.dispose()
         await self._writer.dispose()
+
+    @asynccontextmanager
+    async def _usable(self) -> AsyncIterator[None]:
+        """Say of a failure that it is the database's."""
+        try:
+            yield
+        except (OSError, DatabaseError, sqlite3.DatabaseError, NewerDatabase) as error:
+            await self.close()
+            reason = getattr(error, "orig", None) or error
+            raise DatabaseUnusable(f"{self.place} can't be used: {reason}") from error
 
     def _create(self) -> None:
         """Make the file before SQLite does: it holds what was said, so it is the owner's alone."""
