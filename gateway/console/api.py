@@ -40,6 +40,9 @@ class ConsoleParts(msgspec.Struct, frozen=True, kw_only=True):
     look: Callable[[], Awaitable[None]]
     """Takes over at once what was changed in the database."""
 
+    def __repr__(self) -> str:
+        return "<ConsoleParts>"
+
 
 def make_console(parts: ConsoleParts) -> Console:
     """Return the console of a gateway; one that is switched off shows health and metrics alone."""

@@ -78,6 +78,10 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     headers: Sequence[tuple[str, str]]
     body: bytes = b""
 
+    def __repr__(self) -> str:
+        """Tell no secret: some providers take theirs in the URL."""
+        return f"<UpstreamRequest {self.method}>"
+
     def with_header(self, name: str, value: str) -> "UpstreamRequest":
         """Return a copy with one header more."""
         return msgspec.structs.replace(self, headers=(*self.headers, (name, value)))

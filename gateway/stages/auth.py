@@ -67,7 +67,7 @@ class Auth(Stage):
         else:
             i.principal = self._principal(_agent(snapshot, i, _NO_KEY), _NO_KEY)
             if key:
-                i.credential = Credential(headers=tuple(i.presented))
+                i.credential = Credential(headers=tuple(i.presented), key=key)
             elif snapshot.auth == "open":
                 _refuse_web_pages(i)
                 _lend(snapshot, i)

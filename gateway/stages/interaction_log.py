@@ -9,7 +9,7 @@ from gateway.core.edit import split
 from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
-from gateway.core.redaction import Redactor
+from gateway.core.redaction import Redactor, without_key
 from gateway.core.stage import Stage
 from gateway.core.view import Path, Usage
 
@@ -69,6 +69,7 @@ class InteractionLog(Stage):
             i.provider.name,
             i.endpoint.name,
             principal.agent if principal else None,
+            (principal.virtual_key or None) if principal else None,
         )
 
     def _row(self, i: Interaction, line: dict[str, Any]) -> Record:
@@ -90,6 +91,8 @@ class InteractionLog(Stage):
     def _add_bodies(self, row: Record, i: Interaction) -> None:
         body, response, forwarded = i.request.body, bytes(i.response), i.forwarded
         history = i.request.history
+        if (credential := i.credential) is not None:
+            response = without_key(response, credential.secret or credential.key)
         if self._redactor:
             body, response, forwarded = map(self._redactor.body, (body, response, forwarded))
             row.request = self._split(body, history)
@@ -119,14 +122,17 @@ def record(i: Interaction) -> dict[str, Any]:
     completion = i.completion
     usage = completion.usage or _NO_USAGE
     session, session_source = i.session or (None, None)
+    principal = i.principal
     return {
         "id": i.id,
         "source": "api",
         "started_at": i.started_at,
         "provider": i.provider.name,
         "endpoint": i.endpoint.name,
-        "agent": i.principal.agent if i.principal else None,
+        "agent": principal.agent if principal else None,
         "user": i.user or None,
+        "team": (principal.team or None) if principal else None,
+        "virtual_key": (principal.virtual_key or None) if principal else None,
         "external_agent": i.external_agent or None,
         "session": session,
         "session_source": session_source,

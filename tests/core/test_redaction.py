@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gateway.core.redaction import Redactor, RuleError
+from gateway.core.redaction import Redactor, RuleError, without_key
 
 CASES = [
     # rules, body, what is stored
@@ -58,3 +58,16 @@ def test_a_hostile_pattern_takes_linear_time():
     start = time.process_time()
     redactor.body(b"a" * 200_000 + b"b")
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "stored"),
+    [
+        (b"Incorrect key: sk-0123456789abcdef.", "sk-0123456789abcdef", b"Incorrect key: [redacted]."),
+        (b"nothing of it", "sk-0123456789abcdef", b"nothing of it"),
+        (b"not-needed is a word", "not-needed", b"not-needed is a word"),
+        (b"no key", "", b"no key"),
+    ],
+)
+def test_a_key_that_is_repeated(body, key, stored):
+    assert without_key(body, key) == stored

@@ -6,7 +6,7 @@ from multidict import CIMultiDict
 
 from gateway.core.adapter import DEFAULT_QUIRKS, RequestAdapter
 from gateway.core.errors import ErrorKind, UpstreamReset
-from gateway.core.interaction import Interaction, Principal, new_id
+from gateway.core.interaction import Credential, Interaction, Principal, new_id
 from gateway.core.provider import Endpoint, Provider, Row
 from gateway.core.redaction import Redactor
 from gateway.core.view import (
@@ -66,6 +66,16 @@ def test_a_finished_one():
     assert (found["overhead_ms"], found["response_model"], found["finish_reason"]) == (0.4, "m-1", "stop")
 
 
+def test_whose_it_was():
+    i = interaction()
+    whose = ("agent", "user", "team", "virtual_key")
+    assert [record(i)[name] for name in whose] == [None] * 4
+    i.principal, i.user = Principal("support", "ann", "care", virtual_key="k-1"), "ann"
+    assert [record(i)[name] for name in whose] == ["support", "ann", "care", "k-1"]
+    i.principal, i.user = Principal("support"), ""
+    assert [record(i)[name] for name in whose] == ["support", None, None, None]
+
+
 def test_a_failed_one():
     i = interaction()
     i.fail(UpstreamReset("broke"))
@@ -116,13 +126,14 @@ async def test_whoever_was_not_let_in_leaves_a_line_and_no_row(stored):
 
 async def test_a_beginning_is_stored_with_whose_it_is(stored):
     i = interaction()
-    i.principal = Principal("support")
+    i.principal = Principal("support", virtual_key="k-1")
     await stage(stored).on_start([i])
     [start] = stored.starts
-    assert (start.id, start.worker, start.agent, start.provider, start.endpoint) == (
+    assert (start.id, start.worker, start.agent, start.virtual_key, start.provider, start.endpoint) == (
         i.id,
         "w-1",
         "support",
+        "k-1",
         "acme",
         "POST /x",
     )
@@ -158,6 +169,7 @@ def talked(body, response=b'{"answer":"yes"}', forwarded=b""):
 
 
 SMALL = b'{"model": "m-1", "messages": [{"role":"user","content":"my pin is 1234"}, {"role":"user","content":"hi"}] }'
+KEY = "sk-0123456789abcdef"
 BODY = SMALL[:-1] + b', "more": "' + b"x" * 2048 + b'"}'
 
 
@@ -177,6 +189,15 @@ async def test_bodies_are_stored_as_they_were_cut_at_the_messages(stored):
     assert found.forwarded.messages == found.request.messages
     assert bytes(found.response) == b'{"answer":"yes"}'
     assert found.tools == ("search",)
+
+
+@pytest.mark.parametrize("options", [{}, {"redactor": Redactor(["$.more"])}])
+@pytest.mark.parametrize("credential", [Credential(secret=KEY), Credential(key=KEY)])
+async def test_a_key_that_the_answer_repeats_is_not_stored(stored, options, credential):
+    i = talked(SMALL, response=b'{"error":"%b is not valid"}' % KEY.encode())
+    i.credential = credential
+    found = await row(stored, i, **options)
+    assert bytes(found.response) == b'{"error":"[redacted] is not valid"}'
 
 
 async def test_a_small_request_is_stored_whole(stored):
