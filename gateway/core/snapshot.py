@@ -4,7 +4,7 @@ Declared rows win over rows of the database with the same id or natural key. A n
 single assignment; whoever serves a request reads ``snapshots.current`` once and stays with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
@@ -29,6 +29,8 @@ AuthMode = Literal["passthrough", "required", "open"]
 Entities = Mapping[str, Sequence[Entity]]
 """By kind."""
 
+_REFERENCES = {"agent": "agents", "agents": "agents", "team": "teams", "teams": "teams"}
+"""Fields that name other entities, and of which kind."""
 _Kind = TypeVar("_Kind", bound=Entity)
 _Named = TypeVar("_Named", Agent, Team, User)
 
@@ -116,6 +118,19 @@ def build(
         model_optimization_rules=every(ModelOptimizationRule),
         prices={(price.provider, price.model): price for price in every(Price)},
     )
+
+
+def dangling(entity: Entity, snapshot: Snapshot, providers: Container[str]) -> tuple[str, str] | None:
+    """Return the first field that names what is not there, and what is wrong; ``None`` if all of it is."""
+    for field in entity.__struct_fields__:
+        value = getattr(entity, field)
+        names = [name for name in (value if isinstance(value, tuple) else (value,)) if isinstance(name, str)]
+        for name in filter(None, names):
+            if field in _REFERENCES and name not in getattr(snapshot, _REFERENCES[field]):
+                return field, f"there is none of this name among the {_REFERENCES[field]}"
+            if field in ("provider", "providers") and name not in providers:
+                return field, "there is no such provider"
+    return None
 
 
 def _by_name(entities: Sequence[_Named]) -> dict[str, _Named]:
