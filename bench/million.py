@@ -170,7 +170,7 @@ async def fill(database: Database, rows: int) -> tuple[float, float]:
     before = time.process_time()
     while True:
         async with database.write() as connection:
-            if not await search.index_pending(connection, 5000):
+            if not await search.index_pending(connection, 5000, str):
                 break
     return spent, time.process_time() - before
 
@@ -179,14 +179,17 @@ async def measure(database: Database) -> list[Timed]:
     """Ask all kinds of questions."""
     found: list[Timed] = []
 
-    async def timed(kind: str, name: str, said: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def timed(kind: str, name: str, said: str, ask: Callable[[Any], Awaitable[Any]]) -> None:
         if not found or (found[-1].kind, found[-1].name) != (kind, name):
             found.append(Timed(kind, name))
-        async with database.read() as connection:
-            start = time.perf_counter()
-            answer = await ask(connection)
-            found[-1].seconds.append((time.perf_counter() - start, said))
-        return answer
+        # The quickest of three: what else the machine does meanwhile is not the question's.
+        seconds = []
+        for _ in range(3):
+            async with database.read() as connection:
+                start = time.perf_counter()
+                await ask(connection)
+                seconds.append(time.perf_counter() - start)
+        found[-1].seconds.append((min(seconds), said))
 
     for wanted in filters():
         name = ("no filter", "one filter", "two filters", "three filters")[len(_said(wanted))]

@@ -17,6 +17,7 @@ from gateway import vitals
 from gateway.console.api import ConsoleParts, make_console
 from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
+from gateway.core.recollection import Recollection
 from gateway.core.redaction import Redactor
 from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
@@ -36,6 +37,7 @@ from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.metrics import Metrics
 from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
+from gateway.storage.queries.search import TextOf, Unread
 from gateway.storage.snapshot import DatabaseSource, Refresh, Reread
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
@@ -43,6 +45,8 @@ from gateway.watchdog import Watchdog
 _LAST_WORDS = 6.0
 """Seconds for the ends of answers that are interrupted."""
 _BACKLOG = 1024
+_SEARCHED = 64 << 10
+"""Characters of one interaction that text search finds."""
 
 _log = structlog.get_logger()
 
@@ -117,7 +121,7 @@ class Gateway:
         self.secrets = secrets
         self.keyring = load_keyring(settings)
         self._registry = Registry()
-        self._archive = _archive(settings, self.keyring, lambda: self._recorder.pressed)
+        self._archive = _archive(settings, self.keyring, self._text_of)
         source = DatabaseSource(self._archive.database)
         self._refresh = Refresh(settings, providers, secrets, self.keyring, source=source, reread=reread)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
@@ -136,8 +140,8 @@ class Gateway:
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
-        self._recorder = Recorder(pipeline.done, pipeline.started)
-        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive.counts)
+        self._recorder = Recorder(pipeline.done, pipeline.started, lambda: self._archive.waiting)
+        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive)
         self._health = Health()
         self._proxy = Proxy(
             Parts(
@@ -176,7 +180,6 @@ class Gateway:
                 registry=self._registry,
                 snapshots=self._refresh.snapshots,
                 keyring=self.keyring,
-                providers=self.providers,
                 secrets=self.secrets,
                 database=self._archive.database,
                 look=self._refresh.look,
@@ -227,6 +230,12 @@ class Gateway:
         await self._close()
         _log.info("stopped")
 
+    def _text_of(self, found: Unread) -> str:
+        """Return the text by which a stored interaction is found."""
+        providers = self._refresh.snapshots.current.providers
+        said = Recollection(providers, found.record, found.request, found.response).searchable(_SEARCHED)
+        return said.encode(errors="replace").decode()
+
     async def _close(self) -> None:
         for server, listener in self._servers:
             listener.close()
@@ -241,11 +250,11 @@ class Gateway:
         await self._upstream.close()
 
 
-def _archive(settings: Settings, keyring: Keyring, pressed: Callable[[], bool]) -> Archive:
+def _archive(settings: Settings, keyring: Keyring, text_of: TextOf) -> Archive:
     folder = Path(settings.state_dir)
     try:
         return Archive(
-            Database(settings.database, keyring.bodies), folder, settings.record.retention, pressed
+            Database(settings.database, keyring.bodies), folder, settings.record.retention, text_of
         )
     except DatabaseUnusable as error:
         raise SettingsError(f"{settings.place('database_url')}{error}") from None

@@ -1,6 +1,7 @@
 """The client's side of one request: its body as it comes, and the answer as it is written."""
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from time import monotonic
@@ -8,7 +9,7 @@ from time import monotonic
 from aiohttp import HttpVersion11, StreamReader, web
 from multidict import CIMultiDict
 
-from gateway.core.errors import BadRequest, BodyTimeout, GatewayError, TooLarge
+from gateway.core.errors import BadRequest, BodyTimeout, TooLarge
 from gateway.headers import Headers
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -16,6 +17,11 @@ _BODY_TIME = 60.0
 _SLOW_AFTER = 10.0
 _SLOWEST = 1024
 """Bytes per second that a body must come with after ``_SLOW_AFTER`` seconds."""
+_SMALL = 64 << 10
+_LEAVING = getattr(select, "POLLRDHUP", 0)
+"""Its end of the connection is closed, where the system tells that; that all of it is gone, any system tells."""
+_SLOW = "The request body came too slowly; send it again."
+_TORN = "The request body is not encoded as its headers say, or is cut."
 
 
 class _Answer(web.StreamResponse):
@@ -82,7 +88,18 @@ class Client:
             head["Connection"] = "keep-alive" if alive else "close"
         self.response = _Answer(alive)
         self.begun = True
-        await self.writer.write_headers(f"HTTP/1.{int(chunks)} {status} {_PHRASES.get(status, '')}", head)
+        line = f"HTTP/1.{int(chunks)} {status} {_PHRASES.get(status, '')}"
+        if "".join(head.values()).isascii():
+            await self.writer.write_headers(line, head)
+        else:
+            self._write_head(line, head)
+
+    def _write_head(self, line: str, head: "CIMultiDict[str]") -> None:
+        """Write a head in which bytes that are not UTF-8 came as surrogates: aiohttp's writer would leave them out."""
+        if (transport := self.writer.transport) is None:
+            raise ConnectionResetError
+        lines = [line, *(f"{name}: {value}" for name, value in head.items()), "\r\n"]
+        transport.write("\r\n".join(lines).encode("utf-8", "surrogateescape"))
 
     async def write(self, data: bytes) -> None:
         """Write bytes; waits while the client does not read."""
@@ -108,6 +125,18 @@ class Client:
         await self.start(status, headers, len(body), close=close or not self._request.content.is_eof())
         await self.end(body)
 
+    def left_unseen(self) -> bool:
+        """Whether the client is gone while nothing is read from it: then the loop does not look at its socket.
+
+        An end that waits behind more bytes than the system takes has not arrived yet, and nobody can know of it.
+        """
+        transport = self._request.transport
+        if transport is None or transport.is_reading() or transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(transport.get_extra_info("socket"), _LEAVING)
+        return bool(poll.poll(0))
+
     def abort(self) -> None:
         """Cut the connection: the only way left to say that an answer is not whole."""
         if transport := self._request.transport:
@@ -117,24 +146,43 @@ class Client:
 _NOTHING = _Answer(alive=False)
 
 
-async def read_body(request: web.BaseRequest, limit: int, *, expected: bool = False) -> bytes:
+async def read_body(
+    request: web.BaseRequest, limit: int, *, expected: bool = False, setting: str = "body_limit"
+) -> bytes:
     """Read a whole body; raise for one that is too large, too slow or not what its encoding says.
 
-    ``expected``: the client waits to be told that it is wanted.
+    ``expected``: the client waits to be told that it is wanted; ``setting``: whose limit it is.
     """
-    _check_length(request, limit, "body_limit")
+    _check_length(request, limit, setting)
     content = request.content
     if not content.is_eof():
         if expected:
-            invite(request)
-        return await _read_slowly(content, limit)
+            _invite(request)
+        return await _read_slowly(content, limit, setting)
     body = content.read_nowait(-1)
     if len(body) > limit:
-        raise _too_large(limit, "body_limit")
+        raise _too_large(limit, setting)
     return body
 
 
-def invite(request: web.BaseRequest) -> None:
+async def take_body(
+    request: web.BaseRequest, limit: int, moved: Callable[[], None], *, encoded: bool, expected: bool
+) -> "bytes | Upload":
+    """Return a body that nobody parses: a small one whole, so that it can be sent again, any other as it comes.
+
+    ``encoded``: it is decoded on the way, so nobody knows how long it gets. Otherwise as above and below.
+    """
+    setting = "opaque_body_limit"
+    _check_length(request, limit, setting)
+    length = None if encoded else request.content_length
+    if length is not None and length <= _SMALL:
+        return await read_body(request, limit, expected=expected, setting=setting)
+    if expected:
+        _invite(request)
+    return Upload(request.content, length, limit, moved)
+
+
+def _invite(request: web.BaseRequest) -> None:
     """Tell a client that waits with its body (``Expect: 100-continue``) to send it."""
     if request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -150,7 +198,7 @@ def _too_large(limit: int, setting: str) -> TooLarge:
     return TooLarge(f"The request body is larger than {limit} bytes ({setting}).")
 
 
-async def _read_slowly(content: StreamReader, limit: int) -> bytes:
+async def _read_slowly(content: StreamReader, limit: int, setting: str) -> bytes:
     parts = []
     size = 0
     start = monotonic()
@@ -162,45 +210,64 @@ async def _read_slowly(content: StreamReader, limit: int) -> bytes:
                 parts.append(part)
                 size += len(part)
                 if size > limit:
-                    raise _too_large(limit, "body_limit")
+                    raise _too_large(limit, setting)
                 elapsed = monotonic() - start
                 if elapsed > _SLOW_AFTER and size < (elapsed - _SLOW_AFTER) * _SLOWEST:
                     raise TimeoutError  # noqa: TRY301  # one place says what a slow body gets
     except TimeoutError:
-        raise BodyTimeout("The request body came too slowly; send it again.") from None
+        raise BodyTimeout(_SLOW) from None
     except web.RequestPayloadError:
-        raise BadRequest("The request body is not encoded as its headers say, or is cut.") from None
+        raise BadRequest(_TORN) from None
     return b"".join(parts)
 
 
 class Upload:
-    """A body that is passed on as it comes, up to a limit."""
+    """A body that is passed on as it comes, up to a limit; it can be iterated over once."""
 
-    def __init__(self, request: web.BaseRequest, limit: int, moved: Callable[[], None]) -> None:
-        """``moved``: called for every part, a sign of life of the client."""
-        _check_length(request, limit, "opaque_body_limit")
-        self._content = request.content
+    def __init__(
+        self, content: StreamReader, length: int | None, limit: int, moved: Callable[[], None]
+    ) -> None:
+        """``length``: None: not known; ``moved``: called for every part, a sign of life of the client."""
+        self._content = content
         self._limit = limit
         self._moved = moved
+        self.length = length
         self.size = 0
         """Bytes that have come."""
+        self.awaited = False
+        """The client is waited for; else it is whoever takes the parts."""
         self.complete = False
-        self.error: GatewayError | None = None
-        """Why it broke off."""
+        self.error: Exception | None = None
+        """Why it broke off; a ``ConnectionError``: the client has left."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    @property
+    def begun(self) -> bool:
+        """Whether a part of it was taken."""
+        return self.size > 0 or self.complete
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the body's bytes as they come."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next part."""
+        self.awaited = True
         try:
-            while part := await self._content.readany():
-                self._moved()
-                self.size += len(part)
-                if self.size > self._limit:
-                    raise _too_large(self._limit, "opaque_body_limit")
-                yield part
-            self.complete = True
-        except GatewayError as error:
-            self.error = error
-            raise
+            part = await self._content.readany()
         except web.RequestPayloadError:
-            self.error = BadRequest("The request body is not encoded as its headers say, or is cut.")
-            raise
+            self.error = BadRequest(_TORN)
+            raise self.error from None
+        except OSError as error:
+            self.error = ConnectionResetError(error.errno, "The client has left.")
+            raise self.error from None
+        finally:
+            self.awaited = False
+        if not part:
+            self.complete = True
+            raise StopAsyncIteration
+        self._moved()
+        self.size += len(part)
+        if self.size > self._limit:
+            self.error = _too_large(self._limit, "opaque_body_limit")
+            raise self.error
+        return part

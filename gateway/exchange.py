@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from gateway import upstream as io
-from gateway.client import Client, Upload, invite, read_body
+from gateway.client import Client, Upload, read_body, take_body
 from gateway.core.errors import (
     BadRequest,
     BodyTimeout,
@@ -22,18 +22,17 @@ from gateway.core.errors import (
     Forbidden,
     GatewayError,
     NotEvaluated,
-    UpstreamError,
     UpstreamProtocol,
     UpstreamTimeout,
 )
 from gateway.core.interaction import Interaction
-from gateway.core.provider import UpstreamRequest
 from gateway.core.relay import Relay
 from gateway.core.stage import Pipeline
 from gateway.headers import Headers, RequestHeaders, client_headers
 from gateway.origin import Answer
 from gateway.recorder import Recorder
 from gateway.relaying import ENCODINGS, foreign_encoding, relay_for
+from gateway.sending import broken_off, send
 from gateway.settings import Settings
 from gateway.watchdog import ClientStalled, Watch, Watchdog
 
@@ -71,12 +70,12 @@ class Exchange:
         "_error_body",
         "_headers",
         "_i",
+        "_opaque",
         "_parts",
         "_received",
         "_relay",
         "_request",
         "_sent",
-        "_upload",
         "_waited",
         "_watch",
     )
@@ -92,9 +91,9 @@ class Exchange:
         self._i = i
         self._request = request
         self._client = client
-        self._watch = Watch(parts.loop)
+        self._watch = Watch(parts.loop, client)
         self._relay: Relay | None = None
-        self._upload: Upload | None = None
+        self._opaque: bytes | Upload = b""  # a body that nobody parses
         self._error_body: bytearray | None = None
         self._waited = 0.0  # seconds spent on reading the client's body: not ours
         self._sent = 0.0
@@ -124,8 +123,8 @@ class Exchange:
             if self._relay is not None:
                 i.unreadable = self._relay.unreadable
                 i.unknown = self._relay.unknown
-            if self._upload is not None:
-                i.request_bytes = self._upload.size
+            if isinstance(self._opaque, Upload):
+                i.request_bytes = self._opaque.size
             self._parts.recorder.put(i)
 
     async def _prepare(self, params: Mapping[str, str]) -> None:
@@ -138,21 +137,30 @@ class Exchange:
         self._parts.recorder.begin(i)  # from here on it is known who calls
         expected = "expect" in self._headers.read
         quirks = i.provider.row.quirks
+        encoded = "content-encoding" in self._headers.read
+        foreign = encoded and foreign_encoding(self._headers.read["content-encoding"])
+        before = perf_counter()
         if endpoint.opaque:
             i.request = endpoint.request(b"", params, quirks)
             if self._request.body_exists:
-                self._upload = Upload(self._request, settings.opaque_body_limit, self._watch.moved)
-                if expected:
-                    invite(self._request)
-        else:
-            if encoding := foreign_encoding(self._headers.read.get("content-encoding", "")):
-                raise BadRequest(
-                    f"The request body's encoding {encoding!r} is not one of {', '.join(ENCODINGS)}."
+                self._opaque = await take_body(
+                    self._request,
+                    settings.opaque_body_limit,
+                    self._watch.moved,
+                    encoded=encoded and not foreign,
+                    expected=expected,
                 )
-            before = perf_counter()
+            self._waited = perf_counter() - before
+            if isinstance(self._opaque, bytes):
+                i.request_bytes = len(self._opaque)
+        else:
+            if foreign:
+                raise BadRequest(
+                    f"The request body's encoding {foreign!r} is not one of {', '.join(ENCODINGS)}."
+                )
             body = await read_body(self._request, settings.body_limit, expected=expected)
             self._waited = perf_counter() - before
-            if not body and "content-encoding" in self._headers.read:
+            if not body and encoded:
                 raise BadRequest("The request body is not encoded as its headers say, or is cut.")
             i.request_bytes = len(body)
             i.request = endpoint.request(body, params, quirks)
@@ -161,10 +169,14 @@ class Exchange:
         i.session = i.session or i.request.session
         for on_request in self._parts.pipeline.request:
             await on_request(i)
-        if i.hold and endpoint.stateful:
+        if i.hold and (endpoint.stateful or not endpoint.listed):
+            what = (
+                "This endpoint reaches what the provider stores, which"
+                if endpoint.listed
+                else "The gateway does not know this path, whose answers"
+            )
             raise Forbidden(
-                "This endpoint reaches what the provider stores, which no policy on tool calls can judge; it is "
-                "closed while tool_invocation_policies are enforced."
+                f"{what} no policy on tool calls can judge; it is closed while tool_invocation_policies are enforced."
             )
         if i.hold and not endpoint.opaque:
             i.request.require_unique_members()
@@ -177,7 +189,8 @@ class Exchange:
         if limits.total:
             watch.deadline = monotonic() + limits.total
         watch.expect("first_byte", limits.first_byte_streamed if i.streamed else limits.first_byte_whole)
-        response = await self._send(limits)
+        self._sent = perf_counter()
+        response = await send(i, self._request, self._headers, self._opaque, self._parts.upstream, limits)
         try:
             relay = self._relay = relay_for(i, response, self._parts.settings, asked=asked)
             if response.status >= 400:
@@ -186,53 +199,19 @@ class Exchange:
             tail += await self._verdict(relay)
             if not self._client.begun:
                 await self._begin(response, response.length if self._request.method == "HEAD" else len(tail))
+            watch.expect("end", 0.0)
+            watch.writing = True  # it is up to the client, and no keep-alive may follow the end
             await self._client.end(tail)
             self._settle(response.status)
             await io.finish(response, _REST)
         finally:
             response.close()
 
-    async def _send(self, limits: io.Limits) -> Answer:
-        """Send the request: headers built anew, with the one credential that goes upstream."""
-        i = self._i
-        request = self._request
-        headers = self._headers.up
-        url = i.provider.base_url + i.request.path(i.path)
-        if i.query:
-            url = f"{url}?{i.query}"
-        if self._upload is not None:
-            length = request.content_length
-            if encoding := foreign_encoding(self._headers.read.get("content-encoding", "")):
-                headers.append(("Content-Encoding", encoding))
-            if length is not None and (encoding or "content-encoding" not in self._headers.read):
-                headers.append(("Content-Length", str(length)))
-        body = i.request.encode()
-        if body is not i.request.body:
-            i.forwarded = body
-        credential = i.credential
-        if credential is not None and credential.secret:
-            signed = i.provider.sign(UpstreamRequest(request.method, url, headers, body), credential.secret)
-            url, headers, body = signed.url, list(signed.headers), signed.body
-        elif credential is not None:
-            headers.extend(credential.headers)
-        self._sent = perf_counter()
-        i.attempts = 1
-        try:
-            response, i.attempts = await self._parts.upstream.send(
-                request.method, url, headers, self._upload or body, limits
-            )
-        except UpstreamError as error:
-            i.attempts = error.attempts
-            # When the client's own body broke off, that is what failed.
-            raise (self._upload and self._upload.error) or error from None
-        return response
-
     async def _pump(self, response: Answer, relay: Relay, gap: float) -> bytes:
         """Relay chunk by chunk until the upstream or its answer has ended; return what is left to write."""
         client = self._client
         watch = self._watch
         watch.relay = relay
-        watch.write = client.write
         read = response.content.readany
         feed = relay.feed
         write = client.writer.write
@@ -272,7 +251,7 @@ class Exchange:
                     turn = 0
                     await asyncio.sleep(0)
         except aiohttp.ClientPayloadError as error:
-            raise io.broken(error) from error
+            raise broken_off(self._opaque) or io.broken(error) from error
         if not silent:
             self._i.last_token = perf_counter()
         if not client.begun:
@@ -382,7 +361,8 @@ class Exchange:
     def _interruption(self) -> GatewayError | None:
         """Return why the watchdog, or the end of the process, interrupted this request."""
         error = self._watch.error
-        if isinstance(error, UpstreamTimeout) and self._upload is not None and not self._upload.complete:
+        upload = self._opaque
+        if isinstance(error, UpstreamTimeout) and isinstance(upload, Upload) and upload.awaited:
             return BodyTimeout("The request body came too slowly; send it again.")
         if error is not None and self._sent:
             error.may_have_run = True

@@ -59,8 +59,6 @@ _RESPONSE_DROPPED = _HOP_BY_HOP | {
 _RESPONSE_DROPPED_PREFIXES = ("cf-", "x-gateway-")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-"""Control characters, and what stands for bytes that are not UTF-8: aiohttp's server can't write those."""
 _CACHE_SIZE = 1024
 _NAMING_NONE = ("keep-alive", "Keep-Alive", "close")
 _IDENTITY = ("Accept-Encoding", "identity")  # frames are read on the way back
@@ -153,7 +151,7 @@ def client_headers(upstream: "CIMultiDictProxy[str]") -> Headers:
     result = [
         (name, value)
         for name, value in upstream.items()
-        if _comes_down[name] and (value.isprintable() or not _UNSENDABLE.search(value))
+        if _comes_down[name] and (value.isprintable() or not _CONTROL.search(value))
     ]
     if upstream.get("Connection", "close") not in _NAMING_NONE:
         result = _without_named(result, ",".join(upstream.getall("Connection")))

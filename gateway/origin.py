@@ -2,17 +2,21 @@
 
 aiohttp's client session prepares cookies, redirects, authentication, middlewares and payloads for every
 request: more work than all that the gateway itself does to one, and nothing that a proxy may do. Here a request
-whose body is in memory is one write. Connecting, TLS, name resolution, pooling and parsing stay aiohttp's.
+whose body is in memory is one write, and any other body is written beside reading the answer. Connecting, TLS,
+name resolution, pooling and parsing stay aiohttp's.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import http_exceptions
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDictProxy
 from yarl import URL
+
+from gateway.tasks import spawn
 
 _JOINED = 16 << 10
 """Bodies up to this size are joined with the head: one write, one packet."""
@@ -27,10 +31,25 @@ LIMITS: dict[str, Any] = {
 """What may be read of an answer before it is refused, and how it is buffered."""
 
 
+class Source(Protocol):
+    """A body that comes bit by bit."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of it; None: not known before its end."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of it was taken, which nobody can give again."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over its parts."""
+
+
 class Answer:
     """The head of an answer, and its body as it comes."""
 
-    __slots__ = ("_connection", "content", "headers", "status")
+    __slots__ = ("_connection", "_writing", "content", "headers", "status")
 
     def __init__(
         self,
@@ -38,11 +57,14 @@ class Answer:
         headers: "CIMultiDictProxy[str]",
         content: aiohttp.StreamReader,
         connection: Any,
+        writing: "asyncio.Task[None] | None" = None,
     ) -> None:
+        """``writing``: writes the request's body; an answer may come before its end."""
         self.status = status
         self.headers = headers
         self.content = content
         self._connection = connection
+        self._writing = writing
 
     @property
     def length(self) -> int | None:
@@ -62,7 +84,7 @@ class Answer:
 
     def close(self) -> None:
         """Cut the connection if the body has not ended: the upstream stops, and nobody reads a torn one."""
-        self._connection.close()
+        _cut(self._connection, self._writing)
 
 
 class Origin:
@@ -85,7 +107,7 @@ class Origin:
         method: str,
         target: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes,
+        body: bytes | Source,
         timeout: aiohttp.ClientTimeout,
         *,
         fresh: bool,
@@ -96,18 +118,25 @@ class Origin:
         another request before.
         """
         connection = await self._connect(timeout, fresh=fresh)
+        writing = None
         try:
             protocol: Any = connection.protocol
             try:
                 protocol.set_response_params(skip_payload=method == "HEAD", read_until_eof=True, **LIMITS)
                 lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-                if body or method not in _BODILESS:
-                    lines = f"Content-Length: {len(body)}\r\n{lines}"
+                length = len(body) if isinstance(body, bytes) else body.length
+                if length is None:
+                    lines = f"Transfer-Encoding: chunked\r\n{lines}"
+                elif length or method not in _BODILESS:
+                    lines = f"Content-Length: {length}\r\n{lines}"
                 # Header bytes that are not UTF-8 came in as surrogates, and leave as they came.
                 head = f"{method} {target} HTTP/1.1\r\n{self._host}{lines}\r\n".encode(
                     "utf-8", "surrogateescape"
                 )
-                if len(body) <= _JOINED:
+                if not isinstance(body, bytes):
+                    protocol.transport.write(head)
+                    writing = spawn(_write(protocol, body), name="upload")
+                elif len(body) <= _JOINED:
                     protocol.transport.write(head + body)
                 else:
                     protocol.transport.write(head)
@@ -121,11 +150,11 @@ class Origin:
                 raise
             protocol.served = True
         except BaseException:
-            connection.close()
+            _cut(connection, writing)
             raise
         # With its last byte the connection is free, even while the body is still to be read from memory.
-        content.on_eof(connection.release)
-        return Answer(message.code, message.headers, content, connection)
+        content.on_eof(connection.release if writing is None else lambda: _free(connection, writing))
+        return Answer(message.code, message.headers, content, connection, writing)
 
     async def _connect(self, timeout: aiohttp.ClientTimeout, *, fresh: bool) -> Any:
         """Take a connection from the pool, or make one.
@@ -140,3 +169,36 @@ class Origin:
             if not stale and not (fresh and hasattr(protocol, "served")):
                 return connection
             connection.close()
+
+
+async def _write(protocol: Any, body: Source) -> None:
+    """Write a body as it comes, no faster than the upstream reads it; a failure ends the connection."""
+    writer = StreamWriter(protocol, asyncio.get_running_loop())
+    if body.length is None:
+        writer.enable_chunking()
+    try:
+        async for part in body:
+            await writer.write(part)
+        await writer.write_eof()
+    except Exception as error:  # noqa: BLE001  # whoever reads the answer is told, and asks the body what it was
+        if protocol.transport is not None:
+            failure = error if isinstance(error, OSError) else aiohttp.ClientConnectionError()
+            protocol.set_exception(failure, error)
+            protocol.transport.abort()
+
+
+def _free(connection: Any, writing: "asyncio.Task[None]") -> None:
+    """Give a connection back to the pool, unless the request's body is still to be written: nothing can follow it."""
+    if writing.done():
+        connection.release()
+    else:
+        _cut(connection, writing)
+
+
+def _cut(connection: Any, writing: "asyncio.Task[None] | None") -> None:
+    """End a connection now; closing it would first wait until the upstream has read all that was written."""
+    if writing is not None:
+        writing.cancel()
+    if connection.transport is not None:
+        connection.transport.abort()
+    connection.close()

@@ -1,7 +1,7 @@
 """What happens beside and after an answer: a bounded queue, and the task that hands it to the stages in batches.
 
-Peek, work off, then pop: an interaction leaves the queue only after every stage has had it. A stage that stores
-waits until it has stored (or has put it where it can't be lost), so what can't be stored stays here, within bounds.
+An interaction leaves the queue only after every stage has had it. What a stage that stores has taken and could not
+store yet counts here, so that all of it stays within bounds.
 """
 
 import asyncio
@@ -14,9 +14,12 @@ import structlog
 from gateway.core.interaction import Interaction
 from gateway.tasks import spawn
 
-_BATCH = 500
-_DELAY = 0.1
-"""Seconds until what has happened is handed on; an answer that takes longer is noted as begun."""
+_BATCH = 64
+"""Interactions that are worked off without a pause: a millisecond or two."""
+_DELAY = 0.05
+"""Seconds until what has happened is handed on."""
+_LONG = 0.1
+"""Seconds after which an answer that is under way is noted as begun."""
 _ENOUGH = 32
 """Interactions that are worked off at once: more of them would push what is needed next out of the caches."""
 _OVERHEAD = 2048
@@ -36,11 +39,17 @@ class Recorder:
     """Takes interactions as they begin and end, without ever waiting."""
 
     def __init__(
-        self, done: Sequence[Stored], started: Sequence[Stored] = (), *, limit: int = 64 << 20
+        self,
+        done: Sequence[Stored],
+        started: Sequence[Stored] = (),
+        waiting: Callable[[], int] = lambda: 0,
+        *,
+        limit: int = 64 << 20,
     ) -> None:
-        """``limit``: bytes that may wait before bodies are dropped."""
+        """``waiting``: bytes that stages have taken and not stored; ``limit``: of both, before bodies are dropped."""
         self._done = tuple(done)
         self._started = tuple(started)
+        self._waiting = waiting
         self._limit = limit
         self._begun: dict[str, Interaction] = {}
         self._queue: deque[tuple[Interaction, int, float]] = deque()
@@ -68,11 +77,6 @@ class Recorder:
         """Interactions that wait."""
         return len(self._queue)
 
-    @property
-    def pressed(self) -> bool:
-        """Whether so much waits that a stage should no longer wait for better times."""
-        return self.size > self._limit // 2
-
     def counts(self) -> dict[str, int]:
         """Return how many records have come to which state before they are stored."""
         return {"enqueued": self.enqueued, "dropped": self.dropped}
@@ -92,11 +96,12 @@ class Recorder:
         self._begun.pop(i.id, None)
         self.enqueued += 1
         size = i.held_bytes + _OVERHEAD
-        if self.size + size > self._limit:
+        held = self.size + self._waiting()
+        if held + size > self._limit:
             i.drop_bodies()
             self.dropped_bodies += 1
             size = _OVERHEAD
-            if self.size > _MOST * self._limit:
+            if held > _MOST * self._limit:
                 self._drop(i)
                 return
         self._queue.append((i, size, monotonic()))
@@ -139,10 +144,11 @@ class Recorder:
             await self._hand(self._started, begun)
         while self._queue:
             await self._flush()
+            await asyncio.sleep(0)
 
     def _long_begun(self) -> list[Interaction]:
         """Take those out that began a moment ago; most end before, and need no word of their beginning."""
-        latest = perf_counter() - _DELAY
+        latest = perf_counter() - _LONG
         begun = []
         for i in self._begun.values():
             if i.started > latest:

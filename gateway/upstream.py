@@ -1,12 +1,14 @@
 """The way to the providers: one aiohttp client session, its timeouts, and the one retry that is safe.
 
 A request is repeated once, and only if nothing can have happened: no connection could be made, or a pooled
-connection turned out to be dead before a byte of the answer came.
+connection turned out to be dead before a byte of the answer came. A body that is passed on as it comes can't be
+repeated once a part of it was taken.
 """
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import Sequence
+from time import monotonic
 
 import aiohttp
 import msgspec
@@ -14,13 +16,14 @@ from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 from yarl import URL
 
 from gateway.core.errors import UpstreamError, UpstreamProtocol, UpstreamReset, UpstreamUnreachable
-from gateway.origin import LIMITS, Answer, Origin
+from gateway.origin import LIMITS, Answer, Origin, Source
 from gateway.settings import Timeouts
 
 _STREAMED_FIRST_BYTE = 300.0
 _WHOLE_FIRST_BYTE = 600.0
 _GAP = 300.0
 _CONNECT = 5.0
+_LEAST = 0.01
 _URLS = 1024
 
 
@@ -92,7 +95,7 @@ class Upstream:
         method: str,
         url: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes | AsyncIterable[bytes],
+        body: bytes | Source,
         limits: Limits,
     ) -> tuple[Answer, int]:
         """Send a request; return the answer, of which only the head has come, and the number of attempts.
@@ -102,22 +105,21 @@ class Upstream:
         """
         timeout = self._timeouts.get(limits.connect)
         if timeout is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect or None)
-            self._timeouts[limits.connect] = timeout
+            timeout = self._timeouts[limits.connect] = _timeout(limits.connect)
         attempt = 1
+        began = monotonic()
         while True:
             try:
                 origin, target = self._origins.get(url) or self._find(url)
-                if isinstance(body, bytes):
-                    return await origin.send(
-                        method, target, headers, body, timeout, fresh=attempt > 1
-                    ), attempt
-                return await self._upload(method, url, headers, body, timeout), attempt
+                return await origin.send(method, target, headers, body, timeout, fresh=attempt > 1), attempt
             except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
                 failure, repeat = _failure(error)
                 failure.attempts = attempt
-                if not repeat or attempt > 1 or not isinstance(body, bytes):
+                if not repeat or attempt > 1 or (not isinstance(body, bytes) and body.begun):
                     raise failure from error
+                if limits.connect and isinstance(failure, UpstreamUnreachable):
+                    # Both attempts together have the time that one has.
+                    timeout = _timeout(max(limits.connect - (monotonic() - began), _LEAST))
                 attempt += 1
 
     def _find(self, url: str) -> tuple[Origin, str]:
@@ -132,34 +134,10 @@ class Upstream:
             self._origins[url] = found
         return found
 
-    async def _upload(
-        self,
-        method: str,
-        url: str,
-        headers: Sequence[tuple[str, str]],
-        body: AsyncIterable[bytes],
-        timeout: aiohttp.ClientTimeout,
-    ) -> Answer:
-        """Send a body as it comes: the client session writes it beside reading the answer."""
-        assert self._session is not None
-        response = await self._session.request(
-            method,
-            URL(url, encoded=True),
-            headers=[(name, value) for name, value in headers if value.isascii() or _is_text(value)],
-            data=body,
-            allow_redirects=False,  # a redirect would carry the key to another host
-            timeout=timeout,
-        )
-        return Answer(response.status, response.headers, response.content, response)
 
-
-def _is_text(value: str) -> bool:
-    """Whether a header's value is UTF-8, which is all that the session can send."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
+    """Limit what it takes to have a connection, from resolving the name to the handshake; 0: no limit."""
+    return aiohttp.ClientTimeout(total=None, connect=connect or None)
 
 
 def _failure(error: Exception) -> tuple[UpstreamError, bool]:

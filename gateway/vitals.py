@@ -1,18 +1,15 @@
 """What the process holds at the moment when somebody scrapes."""
 
-from collections.abc import Callable, Mapping
-
 from aioprometheus.collectors import Registry
 
 from gateway.recorder import Recorder
 from gateway.series import Gauge, Tally
+from gateway.storage.archive import Archive
 from gateway.watchdog import Watchdog
 
 
-def expose(
-    registry: Registry, watchdog: Watchdog, recorder: Recorder, records: Callable[[], Mapping[str, int]]
-) -> None:
-    """Register what is read rather than counted; ``records``: how many of them are stored, and how."""
+def expose(registry: Registry, watchdog: Watchdog, recorder: Recorder, archive: Archive) -> None:
+    """Register what is read rather than counted."""
     watches = watchdog.watches
     Gauge(registry, "gateway_in_flight", "Interactions that have not ended.", lambda: len(watches))
     Gauge(
@@ -31,13 +28,13 @@ def expose(
         registry,
         "gateway_recorder_queue_bytes",
         "Bytes that wait to be recorded.",
-        lambda: recorder.size,
+        lambda: recorder.size + archive.waiting,
     )
     Gauge(
         registry,
         "gateway_recorder_lag_seconds",
         "For how long the oldest interaction has waited to be recorded.",
-        lambda: recorder.lag,
+        lambda: max(recorder.lag, archive.lag),
     )
     Tally(
         registry,
@@ -50,5 +47,5 @@ def expose(
         "gateway_log_records_total",
         "Records by what has become of them.",
         "state",
-        read=lambda: {(state,): count for state, count in {**recorder.counts(), **records()}.items()},
+        read=lambda: {(state,): count for state, count in {**recorder.counts(), **archive.counts()}.items()},
     )

@@ -1,12 +1,12 @@
-"""One timer for all answers in flight: it ends those that stall, and keeps idle ones alive.
+"""One timer for all answers in flight: it ends those that stall or whose client left unseen, and keeps idle ones alive.
 
 A timer per read costs more than all else that is done per event, so a request only notes what it waits for,
-and the watchdog looks once a second. Limits are therefore kept to about a second.
+and the watchdog looks twice a second. Limits are therefore kept to about a second.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import Protocol
 
 import structlog
 
@@ -14,8 +14,25 @@ from gateway.core.errors import Draining, ErrorKind, GatewayError, UpstreamTimeo
 from gateway.core.relay import Relay
 from gateway.tasks import spawn
 
-_TICK = 1.0
+_TICK = 0.5
+"""Seconds; a client's leaving has to reach the upstream within a second."""
 _log = structlog.get_logger()
+
+
+class Receiver(Protocol):
+    """The client of a request."""
+
+    sent: int
+    """Bytes of the answer that were written to it."""
+
+    async def write(self, data: bytes) -> None:
+        """Write bytes of the answer."""
+
+    def left_unseen(self) -> bool:
+        """Whether it is gone, and nothing else will tell."""
+
+    def abort(self) -> None:
+        """Cut its connection."""
 
 
 class ClientStalled(GatewayError):
@@ -30,18 +47,20 @@ class Watch:
 
     __slots__ = (
         "_task",
+        "client",
         "deadline",
         "error",
         "idle",
         "limit",
         "phase",
         "relay",
+        "seen",
         "silence",
-        "write",
         "writing",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, client: Receiver) -> None:
+        self.client = client
         self._task = asyncio.current_task(loop)
         self.phase = ""
         """What is waited for; empty: nothing that has a limit."""
@@ -52,13 +71,14 @@ class Watch:
         self.idle = 0.0
         """Seconds since something last happened."""
         self.silence = 0.0
-        """Seconds since the client last got anything."""
+        """Seconds since the client last got anything, whether or not the upstream moved."""
+        self.seen = 0
+        """What ``client.sent`` was at that time."""
         self.deadline = 0.0
         """When all must be over, by the monotonic clock; 0: never."""
         self.error: GatewayError | None = None
         """Why the request was interrupted."""
         self.relay: Relay | None = None
-        self.write: Callable[[bytes], Awaitable[None]] | None = None
 
     def expect(self, phase: str, limit: float) -> None:
         """Begin to wait for something."""
@@ -82,7 +102,7 @@ class Watch:
 
 
 class Watchdog:
-    """Looks at all watches once a second."""
+    """Looks at all watches twice a second."""
 
     def __init__(self, keep_alive: float, client_stall: float) -> None:
         """Look for what is idle for too long.
@@ -124,6 +144,9 @@ class Watchdog:
         # Something may have happened just before this tick, so its time counts from the next one on.
         idle = watch.idle
         watch.idle += elapsed
+        if watch.client.left_unseen():
+            watch.client.abort()  # which ends the request as it ends when any client leaves
+            return
         if not watch.phase:
             return
         limit = self._client_stall if watch.writing else watch.limit
@@ -131,16 +154,19 @@ class Watchdog:
             watch.interrupt(_expired("client" if watch.writing else watch.phase, limit))
         elif watch.deadline and now > watch.deadline:
             watch.interrupt(UpstreamTimeout("The answer took too long (timeouts.total).", may_have_run=True))
-        elif watch.phase == "gap" and not watch.writing and self._keep_alive and watch.write and watch.relay:
-            watch.silence = watch.silence + elapsed if idle else 0.0
+        elif watch.phase == "gap" and not watch.writing and self._keep_alive and watch.relay:
+            sent = watch.client.sent
+            watch.silence = watch.silence + elapsed if sent == watch.seen else 0.0
+            watch.seen = sent
             if watch.silence >= self._keep_alive and (data := watch.relay.keep_alive()):
                 watch.silence = 0.0
-                spawn(_send(watch.write, data), name="keep-alive")
+                watch.seen += len(data)
+                spawn(_send(watch.client, data), name="keep-alive")
 
 
-async def _send(write: Callable[[bytes], Awaitable[None]], data: bytes) -> None:
+async def _send(client: Receiver, data: bytes) -> None:
     try:
-        await write(data)
+        await client.write(data)
     except OSError:
         _log.debug("client gone before a keep-alive")
 

@@ -98,7 +98,7 @@ def test_everything_else_comes_down():
     assert result == pairs
 
 
-@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\x00b", "a\x1bb", "a\x7fb", "a\udce9b"])
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\x00b", "a\x1bb", "a\x7fb"])
 def test_a_value_with_control_characters_is_dropped(value):
     assert not client_headers(given(("x-odd", value)))
 
@@ -136,10 +136,10 @@ def test_ours_counts_before_its_alias_in_either_order():
         assert RequestHeaders(given(*order)).ours == {"user-id": "u"}
 
 
-def test_bytes_that_are_not_utf_8_go_up_as_they_came_and_do_not_come_down():
+def test_bytes_that_are_not_utf_8_pass_as_they_came():
     pair = ("x-odd", "caf\udce9")
     assert upstream_headers(given(pair)) == [pair, IDENTITY]
-    assert client_headers(given(pair)) == []
+    assert client_headers(given(pair)) == [pair]
 
 
 @pytest.mark.parametrize("value", ["a\x00b", "a\x7fb", "a\rb"])

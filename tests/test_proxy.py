@@ -14,7 +14,18 @@ import pytest_asyncio
 from tests.clients.scripted import Scripted, http, request, scripted
 from tests.harness.client import Client, exchange
 from tests.harness.dialects import DIALECTS, STREAMED, WHOLE
-from tests.harness.upstream import answer, compile_script, head, last, send, whole
+from tests.harness.upstream import (
+    answer,
+    begin,
+    compile_script,
+    finish,
+    head,
+    last,
+    say,
+    send,
+    terminator,
+    whole,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -215,6 +226,48 @@ async def test_response_headers(gate):
     assert headers["server"] == "llm-gateway"
     assert "transfer-encoding" not in headers
     assert float(headers["x-gateway-overhead-ms"]) >= 0
+
+
+ANY_PATH = pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/v1/openai/chat/completions", ODD),
+        ("/v1/openai/audio/speech", b"{}"),
+        ("/v1/openai/files", b"x" * 100_000),
+    ],
+    ids=["parsed", "small", "upload"],
+)
+ODD_HEADERS = [
+    ("OpenAI-Beta", "assistants=v2"),
+    ("openai-beta", "realtime=v1"),  # the same name in another case is another line
+    ("X-Latin", "caf\xe9"),
+    ("X-Utf", "caf\xc3\xa9"),
+    ("X-Empty", ""),
+]
+
+
+def header_lines(raw_head: bytes) -> list[str]:
+    wanted = {name.lower() for name, _ in ODD_HEADERS}
+    lines = raw_head.decode("latin-1").split("\r\n")[1:]
+    return [line.strip() for line in lines if line.partition(":")[0].lower() in wanted]
+
+
+@ANY_PATH
+async def test_headers_keep_their_bytes_and_their_order(gate, target, body):
+    """Up and down, on every kind of path, whatever their encoding."""
+    lines = [f"{name}: {value}" for name, value in ODD_HEADERS]
+    answer = "\r\n".join(["HTTP/1.1 200 OK", "content-type: application/json", *lines])
+    got, received = await gate.ask(request(target, body, [KEY, *lines]), http(ODD_ANSWER, answer))
+    assert header_lines(received.raw_head) == [line.strip() for line in lines]
+    assert header_lines(got.raw.partition(b"\r\n\r\n")[0]) == [line.strip() for line in lines]
+    assert got.response.body == ODD_ANSWER
+
+
+async def test_headers_of_a_stream_keep_their_bytes(gate):
+    steps = [head(headers={"x-latin": "caf\xe9"}), begin(), say("hi"), finish(), terminator(), last()]
+    got, _ = await gate.ask(DIALECTS["chat"].request(stream=True), steps)
+    assert got.response.header("x-latin") == "caf\xe9"
+    assert got.response.body == b"".join(b for one in steps[1:5] for b in one.of(DIALECTS["chat"]))
 
 
 async def test_compressed_answers_are_decoded(gate):
@@ -519,3 +572,28 @@ async def test_many_streams_at_once(gate):
     for name, got in zip(names, results, strict=True):
         assert f"text for {name}".encode() in got.response.body
         assert got.response.body.count(b"text for") == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "identified", "timed"),
+    [
+        (request("/healthz"), 200, False, False),
+        (request("/v1/openai/models", headers=["Bad Header: x"]), 400, False, False),
+        (request("/v1/openai/nowhere"), 404, True, False),
+        (
+            request("/v1/openai/models", headers=["connection: upgrade", "upgrade: websocket"]),
+            426,
+            True,
+            False,
+        ),
+        (request("/v1/openai/@nobody/models"), 404, True, True),
+        (request("/v1/openai/chat/completions", b"{"), 400, True, True),
+    ],
+    ids=["health", "not HTTP", "no endpoint", "upgrade", "no agent", "no JSON"],
+)
+async def test_headers_of_ours_on_answers_of_ours(gate, sent, status, identified, timed):
+    """What the README says: an id on all that is HTTP, a time where there is an endpoint."""
+    got = await gate.refused(sent)
+    assert got.response.status == status
+    assert (got.response.header("x-gateway-interaction-id") is not None) is identified
+    assert (got.response.header("x-gateway-overhead-ms") is not None) is timed

@@ -28,12 +28,17 @@ def spare_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def forwarding(folders: pytest.TempPathFactory, *providers: str) -> str:
+    """Settings by which these providers' unlisted paths are forwarded."""
+    config = folders.mktemp("config") / "gateway.toml"
+    config.write_text("".join(f"[providers.{name}]\nforward_unlisted = true\n" for name in providers))
+    return str(config)
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gate(tmp_path_factory: pytest.TempPathFactory, spare_port: int) -> AsyncIterator[Scripted]:
-    config = tmp_path_factory.mktemp("config") / "gateway.toml"
-    config.write_text("[providers.groq]\nforward_unlisted = true\n")
     env = {
-        "GATEWAY_CONFIG": str(config),
+        "GATEWAY_CONFIG": forwarding(tmp_path_factory, "groq"),
         "GATEWAY_BODY_LIMIT": "100000",
         "GATEWAY_OPAQUE_BODY_LIMIT": "6000000",
         "GATEWAY_TOGETHER_BASE_URL": f"http://127.0.0.1:{spare_port}",
@@ -43,8 +48,9 @@ async def gate(tmp_path_factory: pytest.TempPathFactory, spare_port: int) -> Asy
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def gated() -> AsyncIterator[Scripted]:
-    async with scripted({"TEST_REFUSED_TOOLS": "canary_tool"}, GATED) as running:
+async def gated(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
+    config = forwarding(tmp_path_factory, "openai", "anthropic", "gemini")
+    async with scripted({"TEST_REFUSED_TOOLS": "canary_tool", "GATEWAY_CONFIG": config}, GATED) as running:
         yield running
 
 
@@ -230,3 +236,25 @@ async def test_stateful_endpoints_are_closed_under_policies(gated, line):
 async def test_opaque_endpoints_stay_open_under_policies(gated, line):
     got, _ = await gated.ask(asked(line), http(b'{"data":1}'))
     assert got.response.body == b'{"data":1}'
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/openai/chat/completions/",
+        "/v1/openai/Chat/Completions",
+        "/v1/openai/chat/complet%69ons",
+        "/v1/openai/v1beta/chat/completions",
+        "/v1/anthropic/v1/messages/",
+        "/v1/anthropic/v1/complete",
+        "/v1/gemini/v1beta/models/m:generateConten%74",
+        "/v1/gemini/v1beta/openai/chat/completions",
+        "/v1/openai/some/new-thing",
+    ],
+)
+async def test_unlisted_paths_are_closed_under_policies(gated, target):
+    """They may be a judged endpoint in another spelling, or one more of which nobody knows."""
+    got = await gated.refused(request(target, b"{}", [KEY]))
+    assert got.response.status == 403
+    assert "tool_invocation_policies" in orjson.loads(got.response.body)["error"]["message"]
+    assert (await gated.record(got))["error_kind"] == "permission_denied"

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from gateway.testing.documents import differences
 from tests.clients.scripted import GATED, Scripted, request, scripted
-from tests.harness.client import exchange
+from tests.harness.client import Client, exchange
 from tests.harness.dialects import DIALECTS, STREAMED, read_sse, sse
 from tests.harness.upstream import (
     Step,
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = "authorization: Bearer sk-secret-1"
 CHAT = DIALECTS["chat"]
-PAUSE = 3.2  # the watchdog looks once a second
+PAUSE = 3.2  # limits are kept to about a second
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -43,7 +43,8 @@ async def gate() -> AsyncIterator[Scripted]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gated() -> AsyncIterator[Scripted]:
-    async with scripted({"GATEWAY_KEEPALIVE": "1", "TEST_REFUSED_TOOLS": "canary_tool"}, GATED) as running:
+    env = {"GATEWAY_KEEPALIVE": "1", "GATEWAY_CLIENT_STALL": "1", "TEST_REFUSED_TOOLS": "canary_tool"}
+    async with scripted(env, GATED) as running:
         yield running
 
 
@@ -181,6 +182,32 @@ async def test_no_keep_alive_inside_a_frame(gate):
     assert body.replace(alive, b"") == b"".join(
         [*CHAT.start(), *CHAT.text("two"), *CHAT.finish("stop"), *CHAT.end()]
     )
+
+
+@pytest.mark.parametrize("name", ["chat", "anthropic"])
+async def test_keep_alives_while_a_held_call_arrives_in_pieces(gated, name):
+    """The upstream is busy all the time, and the client hears nothing of it."""
+    opening, *pieces = call("canary_tool").of(DIALECTS[name])
+    *before, piece = [opening, *pieces]
+    if name == "anthropic":
+        piece = before[-1]
+    slowly = [step for _ in range(8) for step in (event(piece), sleep(PAUSE / 8))]
+    steps = [head(), begin(), say("one"), *map(event, before), *slowly, finish("tool"), terminator(), last()]
+    for body in (await together(gated, steps, (name,))).values():
+        assert_kept_alive(name, body, said=b"one")
+        assert b"canary_arg" not in body
+
+
+async def test_a_client_that_does_not_read_the_end_is_cut_off(gated):
+    """What was held leaves in one piece, after all that is expected of the upstream."""
+    await gated.reset()
+    whole_answer = CHAT.whole("x" * (14 << 20))
+    steps = [head(sse=False, length=len(whole_answer)), chunk(whole_answer)]
+    gated.upstream.queue.append(compile_script(steps, CHAT))
+    await exchange(gated.gateway.port, CHAT.request(stream=False), Client(reads=False, deadline=4))
+    (record,) = [one for one in gated.gateway.interactions() if not one["streamed"]]
+    assert (record["outcome"], record["error_kind"]) == ("client_cancelled", "client_cancelled")
+    assert 1000 < record["duration_ms"] < 3500
 
 
 @pytest.mark.parametrize("name", ["chat", "anthropic"])

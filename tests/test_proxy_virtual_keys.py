@@ -20,10 +20,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MASTER = "canary-master-" + "m" * 32
 RING = Keyring(MASTER)
 STATES = {
-    "valid": 'agent = "support"',
-    "one_provider": 'providers = ["mistral"]',
+    "valid": 'agent = "support"\nstored = true',
+    "no_storage": "",
+    "one_provider": 'providers = ["mistral"]\nstored = true',
     "one_model": 'models = ["other-*"]',
-    "its_model": 'models = ["m", "gemini-*"]',
+    "its_model": 'models = ["m", "gemini-*"]\nstored = true',
     "revoked": "revoked = true",
     "expired": "expires = 2020-01-01T00:00:00Z",
 }
@@ -84,6 +85,8 @@ def expected(route: str, state: str, carrier: str, *, required: bool) -> int:
     if state == "one_provider" and ROUTES[route][0] != "mistral":
         return 403
     if state == "one_model" and route != "opaque_reading":
+        return 403
+    if state == "no_storage" and route in UNSEEN:
         return 403
     return 403 if state == "its_model" and route in UNSEEN else 200
 

@@ -18,9 +18,38 @@ async def quick(monkeypatch):
     dog.stop()
 
 
+class Present:
+    """A client that is there and takes what it gets."""
+
+    def __init__(self):
+        self.written = []
+        self.sent = 0
+        self.cut = False
+
+    async def write(self, data):
+        self.written.append(data)
+        self.sent += len(data)
+
+    def left_unseen(self):
+        return False
+
+    def abort(self):
+        self.cut = True
+
+
+class Gone(Present):
+    """A client that is not there any more."""
+
+    async def write(self, data):
+        raise ConnectionResetError
+
+    def left_unseen(self):
+        return True
+
+
 async def waiting(dog, phase, limit, *, touch=0.0, seconds=1.0, deadline=0.0):
     """Wait under a watch; return what ended it, None if nothing did."""
-    watch = Watch(asyncio.get_running_loop())
+    watch = Watch(asyncio.get_running_loop(), Present())
     dog.watches.add(watch)
     watch.expect("gap" if phase == "client" else phase, limit)
     watch.writing = phase == "client"
@@ -82,7 +111,7 @@ async def test_draining_ends_everything(quick):
 
 
 async def test_a_client_that_leaves_is_not_taken_for_an_interruption(quick):
-    watch = Watch(asyncio.get_running_loop())
+    watch = Watch(asyncio.get_running_loop(), Present())
     assert not watch.interrupted()
 
 
@@ -94,13 +123,9 @@ class Idle:
 
 
 async def test_an_idle_stream_is_kept_alive_between_frames(quick):
-    written = []
-
-    async def write(data):
-        written.append(data)
-
-    watch = Watch(asyncio.get_running_loop())
-    watch.relay, watch.write = Idle(), write
+    watch = Watch(asyncio.get_running_loop(), Present())
+    watch.relay = Idle()
+    written = watch.client.written
     watch.expect("gap", 10)
     quick.watches.add(watch)
     await asyncio.sleep(0.5)
@@ -112,13 +137,36 @@ async def test_an_idle_stream_is_kept_alive_between_frames(quick):
     assert len(written) == before
 
 
-async def test_a_client_that_is_gone_gets_no_keep_alive(quick):
-    async def write(_data):
-        raise ConnectionResetError
+@pytest.mark.parametrize(("flows", "expected"), [(False, range(2, 6)), (True, range(1))])
+async def test_an_upstream_that_is_read_and_not_relayed_leaves_the_client_in_silence(quick, flows, expected):
+    """What counts is what the client gets: a call that is held may arrive for minutes."""
+    watch = Watch(asyncio.get_running_loop(), Present())
+    watch.relay = Idle()
+    watch.expect("gap", 10)
+    quick.watches.add(watch)
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+        watch.idle = 0.0
+        watch.client.sent += flows
+    assert len(watch.client.written) in expected
 
-    watch = Watch(asyncio.get_running_loop())
-    watch.relay, watch.write = Idle(), write
+
+async def test_a_client_that_is_gone_gets_no_keep_alive(quick):
+    class Leaving(Gone):
+        def left_unseen(self):
+            return False
+
+    watch = Watch(asyncio.get_running_loop(), Leaving())
+    watch.relay = Idle()
     watch.expect("gap", 10)
     quick.watches.add(watch)
     await asyncio.sleep(0.2)
+    assert watch.error is None
+
+
+async def test_a_client_that_left_unseen_is_cut_off_whatever_is_waited_for(quick):
+    watch = Watch(asyncio.get_running_loop(), Gone())
+    quick.watches.add(watch)
+    await asyncio.sleep(0.1)
+    assert watch.client.cut
     assert watch.error is None

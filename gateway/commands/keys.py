@@ -19,7 +19,7 @@ from gateway.commands.options import Commands, begin, command, moment
 from gateway.core.credentials import VIRTUAL_KEY
 from gateway.core.entities import VirtualKey
 from gateway.core.interaction import new_id
-from gateway.core.snapshot import Snapshot, dangling
+from gateway.core.snapshot import Snapshot
 from gateway.secrets import HINTED, Keyring
 from gateway.settings import Settings, SettingsError
 from gateway.storage.database import Database
@@ -76,7 +76,7 @@ async def _creating(settings: Settings, arguments: argparse.Namespace) -> int:
     )
     async with stored.database(settings) as database:
         snapshot = await _snapshot(settings, keyring, database)
-        if found := key.problem() or dangling(key, snapshot, snapshot.providers):
+        if found := key.problem() or snapshot.dangling(key):
             raise CommandError(f"--{found[0].removesuffix('s')}: {found[1]}")
         if _state(key) == "expired":
             raise CommandError("--expires: this is over already")

@@ -50,7 +50,7 @@ class Access:
     def identify(self, request: web.BaseRequest, host: str, peer: str) -> Actor:
         """Return who sends a request; raise ``Refusal`` for who may not send any."""
         token = _bearer(request)
-        session = self.logins.find(presented_session(request))
+        session = self.logins.find(presented_session(request, host))
         if token is None and session is None:
             if not self._closed and self._sites.is_local(request, host):
                 return Actor("loopback", Role.OPERATE)

@@ -19,7 +19,6 @@ from gateway.console.providers import ProviderRoutes
 from gateway.console.routes import Call, Route
 from gateway.console.sites import Sites
 from gateway.console.trail import Trail
-from gateway.core.provider import Provider
 from gateway.core.snapshot import Snapshots
 from gateway.health import Health
 from gateway.secrets import Keyring
@@ -35,12 +34,14 @@ class ConsoleParts(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     snapshots: Snapshots
     keyring: Keyring
-    providers: Mapping[str, Provider]
     secrets: Mapping[str, str]
     """The keys that environment and file give, by provider."""
     database: Database
     look: Callable[[], Awaitable[None]]
     """Takes over at once what was changed in the database."""
+
+    def __repr__(self) -> str:
+        return "<ConsoleParts>"
 
 
 def make_console(parts: ConsoleParts) -> Console:
@@ -56,9 +57,9 @@ def make_console(parts: ConsoleParts) -> Console:
     routes = [
         metrics,
         *access.logins.routes(),
-        *InteractionRoutes(data, parts.providers).routes(),
-        *entity_routes(data, parts.keyring, parts.providers),
-        *ProviderRoutes(data, parts.keyring, parts.providers, parts.secrets).routes(),
+        *InteractionRoutes(data).routes(),
+        *entity_routes(data, parts.keyring),
+        *ProviderRoutes(data, parts.keyring, parts.secrets).routes(),
         *trail.routes(),
     ]
     return Console(parts.health, sites, access, with_document(routes), trail.refused)

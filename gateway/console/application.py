@@ -114,7 +114,7 @@ class Console:
         route, params = self.routes.find(request.method, path)
         visit.route, visit.target = route, next(iter(params.values()), "")
         visit.actor = actor = self._access.identify(request, host, visit.peer)
-        cookie = presented_session(request)
+        cookie = presented_session(request, host)
         by_cookie = bool(cookie) and "Authorization" not in request.headers
         check_site(request, host, write=route.write, session=by_cookie)
         if actor.role < route.role or (actor.agent is not None and not route.scoped):

@@ -119,7 +119,7 @@ class Sight:
         """Return the request of an interaction, cut at its history, and its answer."""
         await self.interaction(id_)
         async with self._data.read() as connection:
-            request = await bodies.pieces(connection, id_, "request")
+            request = await bodies.request(connection, id_)
             return request, await listing.body(connection, id_, "response") or b""
 
     async def sessions(self, wanted: Filter, limit: int, after: str | None) -> Page:

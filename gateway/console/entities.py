@@ -5,22 +5,23 @@ file are shown and never changed. The secret of a key or token is shown once, in
 """
 
 import secrets
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from time import time
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway.console.actors import Role
 from gateway.console.data import Data
 from gateway.console.refusals import Refusal, not_found
-from gateway.console.routes import Call, Route
+from gateway.console.routes import Call, Reply, Route
 from gateway.console.shapes import Listed
 from gateway.core.credentials import PREFIX
 from gateway.core.entities import KINDS, Entity
 from gateway.core.interaction import new_id
-from gateway.core.snapshot import dangling
 from gateway.secrets import HINTED, Keyring, new_virtual_key
+from gateway.settings import UNENFORCED
 from gateway.storage.queries import entities, state
 
 _ROLES = {"console_tokens": (Role.ADMIN, Role.ADMIN)}
@@ -31,6 +32,9 @@ _FIXED = frozenset({"slug"})
 """Names by which other things, and what was recorded, know an entity."""
 _CREATED = "~"
 """How a cursor begins that is beyond the rows of the file; no id does."""
+_IN_VAIN = "kept, but NOT enforced by this version"
+
+_log = structlog.get_logger()
 
 
 def new_console_token() -> str:
@@ -45,11 +49,10 @@ _HINT = {"virtual_keys": HINTED, "console_tokens": len("console_") + HINTED}
 class EntityRoutes:
     """Lists, creates, reads, changes and deletes entities of one kind."""
 
-    def __init__(self, kind: str, data: Data, keyring: Keyring, providers: Container[str]) -> None:
+    def __init__(self, kind: str, data: Data, keyring: Keyring) -> None:
         self._kind = kind
         self._data = data
         self._keyring = keyring
-        self._providers = providers
         self._type = KINDS[kind]
 
     def routes(self) -> list[Route]:
@@ -125,7 +128,7 @@ class EntityRoutes:
         self._check(entity)
         async with self._data.write() as connection:
             await entities.create(connection, self._kind, entity, call.actor.name, call.peer)
-        return _shown(entity) | ({"secret": secret} if secret else {})
+        return self._changed(_shown(entity) | ({"secret": secret} if secret else {}))
 
     async def _update(self, call: Call) -> Any:
         self._refuse_declared(call.params["id"])
@@ -136,13 +139,20 @@ class EntityRoutes:
             entity = msgspec.structs.replace(before, **changes)
             self._check(entity)
             await entities.update(connection, self._kind, entity, call.actor.name, call.peer)
-        return _shown(entity)
+        return self._changed(_shown(entity))
 
     async def _delete(self, call: Call) -> None:
         self._refuse_declared(call.params["id"])
         async with self._data.write() as connection:
             found = await self._find(connection, call.params["id"])
             await entities.delete(connection, self._kind, found.id, call.actor.name, call.peer)
+
+    def _changed(self, value: dict[str, Any]) -> Any:
+        """Answer a change, and say so if nothing acts on it yet: nobody must count on it in vain."""
+        if self._kind not in UNENFORCED:
+            return value
+        _log.warning(f"{self._kind}: {_IN_VAIN}", id=value["id"])
+        return Reply(value, {"X-Gateway-Notice": _IN_VAIN})
 
     async def _find(self, connection: Any, id_: str) -> Entity:
         found = await entities.read(connection, self._kind, id_, self._type)
@@ -165,7 +175,7 @@ class EntityRoutes:
 
     def _check(self, entity: Entity) -> None:
         """Raise ``Refusal`` for values that can't be, or that lead nowhere."""
-        for found in (entity.problem(), dangling(entity, self._data.snapshot, self._providers)):
+        for found in (entity.problem(), self._data.snapshot.dangling(entity)):
             if found:
                 field, why = found
                 raise Refusal(400, f"{why[0].upper()}{why[1:]}.", field)
@@ -173,10 +183,10 @@ class EntityRoutes:
             raise Refusal(409, f"The configuration file has this {self._noun} already.")
 
 
-def entity_routes(data: Data, keyring: Keyring, providers: Container[str]) -> list[Route]:
+def entity_routes(data: Data, keyring: Keyring) -> list[Route]:
     """Return the routes of every kind."""
     kinds = [kind for kind in KINDS if kind not in _ELSEWHERE]
-    return [route for kind in kinds for route in EntityRoutes(kind, data, keyring, providers).routes()]
+    return [route for kind in kinds for route in EntityRoutes(kind, data, keyring).routes()]
 
 
 def _given(body: msgspec.Struct) -> Iterator[tuple[str, Any]]:

@@ -1,11 +1,10 @@
 """The interaction log: lists, one interaction, its bodies, and all of it as lines of JSON."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
-import orjson
 
 from gateway.console.actors import Role
 from gateway.console.conversations import conversation
@@ -23,7 +22,6 @@ from gateway.console.shapes import (
     Viewed,
     seconds,
 )
-from gateway.core.provider import Provider
 from gateway.storage.queries.filter import Filter
 
 _BODIES = ("request", "forwarded", "response")
@@ -36,9 +34,8 @@ _EXPORTED = 500
 class InteractionRoutes:
     """What callers may see of the interaction log; a virtual key sees its own agent's part."""
 
-    def __init__(self, data: Data, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, data: Data) -> None:
         self._data = data
-        self._providers = providers
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -92,7 +89,7 @@ class InteractionRoutes:
         record = await sight.interaction(id_)
         request, response = await sight.bodies(id_)
         # Bodies may be large, and answers in flight don't wait for them.
-        said = await asyncio.to_thread(conversation, self._providers, record, request, response)
+        said = await asyncio.to_thread(conversation, self._data.snapshot.providers, record, request, response)
         return {**record, **msgspec.structs.asdict(said)}
 
     def _body(self, which: str) -> Any:
@@ -113,9 +110,7 @@ class InteractionRoutes:
         after: str | None = None
         while True:
             items, after = await sight.interactions(wanted, _EXPORTED, after)
-            yield b"".join(
-                orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE, default=str) for item in items
-            )
+            yield msgspec.json.Encoder().encode_lines(items)
             if after is None:
                 return
 

@@ -91,17 +91,24 @@ async def _tell(call: Call) -> Caller:
     return Caller(call.actor.name, call.actor.role.word, call.actor.agent)
 
 
-def presented_session(request: web.BaseRequest) -> str:
-    """Return the cookie that a browser sends; empty: none."""
-    return request.cookies.get(_SECURE) or request.cookies.get(_PLAIN) or ""
+def presented_session(request: web.BaseRequest, host: str) -> str:
+    """Return the cookie that a browser sends; empty: none.
+
+    Elsewhere than on this machine only the secure one counts: a neighbour in the same domain could set the other.
+    """
+    return request.cookies.get(_cookie_name(host), "")
 
 
 def cookie_header(host: str, cookie: str) -> str:
     """Return the ``Set-Cookie`` for a session; for an empty cookie, the one that removes it."""
-    plain = is_loopback(host_name(host))
-    name, secure = (_PLAIN, "") if plain else (_SECURE, "; Secure")
+    name = _cookie_name(host)
+    secure = "; Secure" if name == _SECURE else ""
     life = int(_LIFE) if cookie else 0
     return f"{name}={cookie}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}"
+
+
+def _cookie_name(host: str) -> str:
+    return _PLAIN if is_loopback(host_name(host)) else _SECURE
 
 
 def _digest(cookie: str) -> bytes:

@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the routes: what is not a route is not in it, and the other way round."""
 
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -97,13 +98,16 @@ def _said(schema: dict[str, Any]) -> dict[str, Any]:
 def with_document(routes: Iterable[Route]) -> list[Route]:
     """Return the routes, and the one that describes them all."""
 
+    @cache
+    def described() -> dict[str, Any]:
+        return document(result)
+
     async def describe(_: Call) -> dict[str, Any]:
-        return described
+        return described()
 
     own = Route(
         method="GET", path="/openapi.json", role=Role.READ, handle=describe, answer=dict[str, Any],
         summary="This document.",
     )  # fmt: skip
     result = [*routes, own]
-    described = document(result)
     return result

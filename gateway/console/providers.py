@@ -16,7 +16,6 @@ from gateway.console.refusals import Refusal, not_found
 from gateway.console.routes import Call, Route
 from gateway.core.credentials import PREFIX
 from gateway.core.entities import ProviderSecret
-from gateway.core.provider import Provider
 from gateway.secrets import Keyring
 from gateway.storage.queries import entities
 from gateway.storage.snapshot import SECRET_FIELD
@@ -67,17 +66,10 @@ class ShownProviders(msgspec.Struct):
 class ProviderRoutes:
     """Shows providers, and takes keys for them."""
 
-    def __init__(
-        self,
-        data: Data,
-        keyring: Keyring,
-        providers: Mapping[str, Provider],
-        configured: Mapping[str, str],
-    ) -> None:
+    def __init__(self, data: Data, keyring: Keyring, configured: Mapping[str, str]) -> None:
         """``configured``: the keys that environment and file give."""
         self._data = data
         self._keyring = keyring
-        self._providers = providers
         self._configured = configured
 
     def routes(self) -> list[Route]:
@@ -110,7 +102,9 @@ class ProviderRoutes:
         async with self._data.read() as connection:
             rows, _next = await entities.page(connection, _KIND, ProviderSecret, _MOST)
         stored = {row.provider: row for row in rows}
-        return ShownProviders([self._shown(name, stored.get(name)) for name in sorted(self._providers)])
+        return ShownProviders(
+            [self._shown(name, stored.get(name)) for name in sorted(self._data.snapshot.providers)]
+        )
 
     async def _read(self, call: Call) -> ShownProvider:
         name = self._known(call.params["id"])
@@ -119,7 +113,7 @@ class ProviderRoutes:
 
     async def _create(self, call: Call) -> ShownProvider:
         body: NewKey = call.body
-        if body.provider not in self._providers:
+        if body.provider not in self._data.snapshot.providers:
             raise Refusal(
                 400, "There is no such provider; a new one is declared in the configuration file.", "provider"
             )
@@ -143,7 +137,7 @@ class ProviderRoutes:
             await entities.delete(connection, _KIND, row.id, call.actor.name, call.peer)
 
     def _known(self, name: str) -> str:
-        if name not in self._providers:
+        if name not in self._data.snapshot.providers:
             raise not_found("provider")
         return name
 
@@ -164,7 +158,7 @@ class ProviderRoutes:
         return ProviderSecret(id=provider, provider=provider, hint=hint, ciphertext=ciphertext)
 
     def _shown(self, name: str, stored: ProviderSecret | None) -> ShownProvider:
-        provider = self._providers[name]
+        provider = self._data.snapshot.providers[name]
         state: Any = "configured" if name in self._configured else "stored" if stored else "none"
         return ShownProvider(
             id=name,

@@ -113,6 +113,8 @@ class VirtualKey(Entity, frozen=True, kw_only=True):
     """Empty: all."""
     models: tuple[str, ...] = ()
     """Names or globs; empty: all."""
+    stored: bool = False
+    """It may reach what is kept at providers, which all who use the same provider's key share: files, batches …"""
     expires: datetime | None = None
     revoked: bool = False
 

@@ -7,6 +7,7 @@ and whole bodies are read here, server-sent events in ``sse.py``, a growing JSON
 """
 
 from enum import IntEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -42,6 +43,8 @@ class Framer:
     """Cuts one response into frames."""
 
     __slots__ = ("complete", "limit", "overflow", "pending")
+    only_json: ClassVar[bool] = True
+    """No other payload has a place here, such as the one that ends some streams."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -34,6 +34,8 @@ class Credential(msgspec.Struct, frozen=True):
 
     headers: tuple[tuple[str, str], ...] = ()
     secret: str = ""
+    key: str = ""
+    """The client's own, wherever it stood."""
 
     def __repr__(self) -> str:
         return "<Credential>"
@@ -134,6 +136,9 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     finished: float | None = None
     overhead: float | None = None
     """Seconds of the gateway's own, until the first byte left."""
+
+    def __repr__(self) -> str:
+        return f"<Interaction {self.id}>"
 
     def fail(self, error: GatewayError) -> None:
         """Note the failure that ended this interaction."""

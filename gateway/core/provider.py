@@ -29,6 +29,7 @@ class Endpoint:
         *,
         carries_calls: bool = False,
         stateful: bool = False,
+        listed: bool = True,
     ) -> None:
         self.method = method
         self.path = path
@@ -38,6 +39,8 @@ class Endpoint:
         """An answer may hold a tool call; only such answers are ever gated."""
         self.stateful = stateful
         """It reaches what is kept upstream, unseen by policies: batches, stored answers."""
+        self.listed = listed
+        """It is known; else an operator lets paths through that are not, whatever they lead to."""
         self.opaque = request is OpaqueRequest
         """Both bodies are streamed on unparsed."""
         self.pattern = _compile(path) if "{" in path else None
@@ -74,6 +77,10 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     url: str
     headers: Sequence[tuple[str, str]]
     body: bytes = b""
+
+    def __repr__(self) -> str:
+        """Tell no secret: some providers take theirs in the URL."""
+        return f"<UpstreamRequest {self.method}>"
 
     def with_header(self, name: str, value: str) -> "UpstreamRequest":
         """Return a copy with one header more."""
@@ -138,8 +145,19 @@ class Provider:
                 params = {name: unquote(value) for name, value in found.groupdict().items()}
                 return Match(endpoint, params, prefix + rest)
         if self.row.forward_unlisted:
-            return Match(Endpoint(method, "/{path+}"), {}, path)
+            return Match(Endpoint(method, "/{path+}", listed=False), {}, path)
         return None
+
+    def keeps(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint may reach what is kept upstream: all that is not known to answer and forget."""
+        if not endpoint.opaque:
+            return False
+        names = {found[1] for found in _PLACEHOLDER.finditer(endpoint.path)}
+        if endpoint.stateful or names - {"model"}:
+            return True
+        if endpoint.method == "GET":
+            return not endpoint.path.startswith("/models")
+        return endpoint.method not in ("POST", "HEAD") or ("GET", endpoint.path) in self._static
 
     def _split_version(self, path: str) -> tuple[str, str]:
         version = ""

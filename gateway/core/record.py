@@ -95,7 +95,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     tools: tuple[str, ...] = ()
     """The names of the tools that the answer calls."""
     text: str = ""
-    """What text search finds: the new messages of the request, and the answer's text."""
+    """What text search finds; empty: that is made later, of the bodies."""
     request: Body | None = None
     forwarded: Body | None = None
     """The request as it went upstream, where that differs."""

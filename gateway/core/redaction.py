@@ -17,6 +17,8 @@ from gateway.core.view import Path
 
 REDACTED = "[redacted]"
 _VALUE = msgspec.json.encode(REDACTED)
+_LEAST_KEY = 16
+"""Characters: what is sent for a key where none is needed is shorter, and may be any word."""
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\*)\]")
 _EVENT = re.compile(rb"(?m)^data:[ ]?([\[{](?!DONE\]).*?)(?=\r?$)")
 _OPTIONS = re2.Options()
@@ -50,12 +52,6 @@ class Redactor:
             body = pattern.sub(REDACTED.encode(), body)
         return body
 
-    def text(self, text: str) -> str:
-        """Return a text without what a pattern matches."""
-        for pattern in self._patterns:
-            text = pattern.sub(REDACTED.encode(), text.encode("utf-8", "replace")).decode("utf-8", "replace")
-        return text
-
     def _document(self, document: bytes) -> bytes:
         try:
             value = _decode(document)
@@ -69,6 +65,12 @@ class Redactor:
             if not any(path[:n] in found for n in range(1, len(path)))
         }
         return edit(document, changes) if changes else document
+
+
+def without_key(body: bytes, key: str) -> bytes:
+    """Return an answer without the key that its request carried, which some providers repeat when they refuse it."""
+    raw = key.encode()
+    return body.replace(raw, REDACTED.encode()) if len(raw) >= _LEAST_KEY and raw in body else body
 
 
 def _compiled(rule: str) -> Any:

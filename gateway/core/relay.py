@@ -116,9 +116,8 @@ class Relay:
     @property
     def over(self) -> bool:
         """Whether nothing that a client waits for can follow."""
-        if self.done or self._failed:
-            return True
-        return not self.adapter.terminates and self._completion.finish_reason is not None
+        ended = not self.adapter.terminates and self._completion.finish_reason is not None
+        return self.done or self._failed or ended
 
     @property
     def at_boundary(self) -> bool:
@@ -146,8 +145,7 @@ class Relay:
         if framer.overflow:
             self.unreadable += 1
             self._reading = False
-        if chunk:
-            self._sent = True
+        self._sent = self._sent or bool(chunk)
         return chunk
 
     def close(self) -> bytes:
@@ -187,6 +185,8 @@ class Relay:
         framer = self._framer
         parts = []
         for payload in payloads:
+            if framer.only_json and payload.data == self.adapter.terminator:
+                continue
             parts.append(framer.wrap(payload.data, payload.event, first=not self._sent))
             self._sent = True
         parts.append(framer.end(first=not self._sent))
@@ -325,7 +325,7 @@ class Relay:
             self._repeats.forget()
         holds = self._apply(events, names)
         if self._failed:
-            return self._judge_failed(events, holds)
+            return self._judge_failed(frame, events, holds)
         if adapter.hiding and adapter.hides(frame):
             return False
         if holds or self._held:
@@ -333,8 +333,8 @@ class Relay:
             return False
         return True
 
-    def _judge_failed(self, events: tuple[Event, ...], holds: bool) -> bool:  # noqa: FBT001  # read at one place
-        """Judge a frame from the provider's own error on: only the rest of that error passes.
+    def _judge_failed(self, frame: Frame, events: tuple[Event, ...], holds: bool) -> bool:  # noqa: FBT001  # read at one place
+        """Judge a frame from the provider's own error on: only the rest of that error passes, and the terminator.
 
         What was held was never judged, and goes.
         """
@@ -342,7 +342,7 @@ class Relay:
         if holds:
             self._refuse_to_read()
             return False
-        return any(type(event) is StreamError for event in events)
+        return any(type(event) is StreamError for event in events) or frame.data == self.adapter.terminator
 
     def _judge_empty(self, frame: Frame) -> bool:
         """Judge a frame without a payload: comments pass in their place, lines that are no field never do."""

@@ -4,7 +4,7 @@ Declared rows win over rows of the database with the same id or natural key. A n
 single assignment; whoever serves a request reads ``snapshots.current`` once and stays with it.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
@@ -59,6 +59,19 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     model_optimization_rules: tuple[ModelOptimizationRule, ...] = ()
     prices: Mapping[tuple[str, str], Price] = {}
     """By provider and model."""
+
+    def dangling(self, entity: Entity) -> tuple[str, str] | None:
+        """Return the first field that names what is not there, and what is wrong; ``None`` if there is none."""
+        for field in entity.__struct_fields__:
+            value = getattr(entity, field)
+            for name in value if isinstance(value, tuple) else (value,):
+                if not name:
+                    continue
+                if field in _REFERENCES and name not in getattr(self, _REFERENCES[field]):
+                    return field, f"there is none of this name among the {_REFERENCES[field]}"
+                if field in ("provider", "providers") and name not in self.providers:
+                    return field, "there is no such provider"
+        return None
 
     def __repr__(self) -> str:
         return f"<Snapshot of version {self.version}>"
@@ -118,19 +131,6 @@ def build(
         model_optimization_rules=every(ModelOptimizationRule),
         prices={(price.provider, price.model): price for price in every(Price)},
     )
-
-
-def dangling(entity: Entity, snapshot: Snapshot, providers: Container[str]) -> tuple[str, str] | None:
-    """Return the first field that names what is not there, and what is wrong; ``None`` if all of it is."""
-    for field in entity.__struct_fields__:
-        value = getattr(entity, field)
-        names = [name for name in (value if isinstance(value, tuple) else (value,)) if isinstance(name, str)]
-        for name in filter(None, names):
-            if field in _REFERENCES and name not in getattr(snapshot, _REFERENCES[field]):
-                return field, f"there is none of this name among the {_REFERENCES[field]}"
-            if field in ("provider", "providers") and name not in providers:
-                return field, "there is no such provider"
-    return None
 
 
 def _by_name(entities: Sequence[_Named]) -> dict[str, _Named]:

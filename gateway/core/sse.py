@@ -22,6 +22,7 @@ class SSEFramer(BufferedFramer):
     """Server-sent events."""
 
     __slots__ = ("_first", "_last", "_newline")
+    only_json = False
 
     def __init__(self, limit: int, newline: bytes = b"\n") -> None:
         super().__init__(limit)

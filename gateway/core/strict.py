@@ -64,7 +64,10 @@ def call_names(
     *,
     thorough: bool = False,
 ) -> list[str]:
-    """Return the names of objects that look like a tool call: a name beside arguments, in any letter case.
+    """Return the names of objects that look like a tool call, in any letter case.
+
+    That is a name beside arguments, or of what says itself that it is a call, by its type or its place: calls without
+    arguments may leave them out.
 
     ``keys``: the lower-case members through which a client reaches a call. One that is spelt otherwise counts as
     a call without a name, since some clients ignore the case. ``echoes``: the members that repeat the request or
@@ -115,10 +118,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 
 # Compared case-folded: to some clients the long s (U+017F) is an s.
 _ARGUMENTS = frozenset({"arguments", "input", "args"})
+_CALLS = ("call", "tool_use", "approval_request")
+"""How the types of calls end, and the members that hold one, as in ``functionCall``."""
 
 
-def _call_names(value: Any, keys: AbstractSet[str], echoes: AbstractSet[str]) -> Iterator[str]:
-    children: Iterable[Any] = ()
+def _call_names(
+    value: Any, keys: AbstractSet[str], echoes: AbstractSet[str], place: str = ""
+) -> Iterator[str]:
+    children: Iterable[tuple[str, Any]] = ()
     if isinstance(value, dict):
         if any(key not in keys and key.casefold() in keys for key in value):
             yield ""
@@ -127,19 +134,27 @@ def _call_names(value: Any, keys: AbstractSet[str], echoes: AbstractSet[str]) ->
             for key, child in value.items()
             if key.casefold() == "name" and isinstance(child, str) and child
         ]
-        is_call = names and not _ARGUMENTS.isdisjoint(map(str.casefold, value))
+        is_call = names and (
+            place.casefold().endswith(_CALLS)
+            or any(key.casefold() == "type" and _is_call(child) for key, child in value.items())
+            or not _ARGUMENTS.isdisjoint(map(str.casefold, value))
+        )
         if is_call:
             yield from names
         # What the arguments of a call look like is the tool's own business.
         children = [
-            child
+            (key, child)
             for key, child in value.items()
             if key not in echoes and not (is_call and key.casefold() in _ARGUMENTS)
         ]
     elif isinstance(value, list):
-        children = value
-    for child in children:
-        yield from _call_names(child, keys, echoes)
+        children = [(place, child) for child in value]
+    for key, child in children:
+        yield from _call_names(child, keys, echoes, key)
+
+
+def _is_call(type_: Any) -> bool:
+    return isinstance(type_, str) and type_.casefold().endswith(_CALLS)
 
 
 def load(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:

@@ -5,7 +5,7 @@ key in capitals, with ``_`` for the dot. A key or value that can't be is an erro
 option it stands in; an unknown variable only warns, since orchestrators inject their own.
 """
 
-from gateway.settings.changes import merged, without_effect
+from gateway.settings.changes import UNENFORCED, merged, without_effect
 from gateway.settings.model import (
     DECLARABLE,
     DefaultPolicies,
@@ -23,6 +23,7 @@ from gateway.settings.sources import keys, load, read_secret, unknown_variables
 
 __all__ = [
     "DECLARABLE",
+    "UNENFORCED",
     "DefaultPolicies",
     "Drain",
     "Log",

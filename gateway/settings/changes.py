@@ -9,7 +9,8 @@ from gateway.settings.verify import checked
 
 _LIVE = ("auth", "default_agent", *DECLARABLE)
 """Keys whose change takes effect at once."""
-_UNENFORCED = ("tool_invocation_policies", "trusted_data_policies", "limits", "model_optimization_rules")
+UNENFORCED = ("tool_invocation_policies", "trusted_data_policies", "limits", "model_optimization_rules")
+"""Kinds that are kept, and that this version does not enforce: whoever sets one up is told."""
 
 
 def merged(running: Settings, changed: Settings) -> tuple[Settings, list[str]]:
@@ -34,7 +35,7 @@ def merged(running: Settings, changed: Settings) -> tuple[Settings, list[str]]:
 
 def without_effect(settings: Settings) -> Iterator[str]:
     """Return a sentence for everything that is set and has no effect in this version."""
-    for name in _UNENFORCED:
+    for name in UNENFORCED:
         if count := len(getattr(settings, name)):
             yield f"{settings.place(name, 0)}{name}: {count} kept, but NOT enforced by this version"
     if settings.default_policies != DefaultPolicies():

@@ -51,6 +51,11 @@ class Auth(Stage):
                 raise Forbidden(
                     f"This virtual key is not for {i.provider.display_name}; it is for {_listed(virtual.providers)}."
                 )
+            if not virtual.stored and i.provider.keeps(i.endpoint):
+                raise Forbidden(
+                    "This endpoint reaches what is kept at the provider, which all virtual keys would share; "
+                    "a virtual key with stored = true may."
+                )
             _lend(snapshot, i)
             if i.credential is None:
                 raise Forbidden(
@@ -62,7 +67,7 @@ class Auth(Stage):
         else:
             i.principal = self._principal(_agent(snapshot, i, _NO_KEY), _NO_KEY)
             if key:
-                i.credential = Credential(headers=tuple(i.presented))
+                i.credential = Credential(headers=tuple(i.presented), key=key)
             elif snapshot.auth == "open":
                 _refuse_web_pages(i)
                 _lend(snapshot, i)

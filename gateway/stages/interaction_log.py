@@ -1,25 +1,23 @@
 """One record per interaction, whatever way it ended: a structured line on standard output, and rows that are stored."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.core.edit import split
-from gateway.core.errors import GatewayError
 from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
-from gateway.core.redaction import Redactor
-from gateway.core.search import searchable
+from gateway.core.redaction import Redactor, without_key
 from gateway.core.stage import Stage
-from gateway.core.view import Completion, Path, Usage
+from gateway.core.view import Path, Usage
 
 Write = Callable[[Sequence[dict[str, Any]]], None]
-Store = Callable[[Sequence[Started], Sequence[Record]], Awaitable[None]]
+Store = Callable[[Sequence[Started], Sequence[Record]], None]
 _NO_USAGE = Usage()
-_SEARCHED = 64 << 10
-"""Characters of one interaction that text search finds."""
+_SMALL = 2048
+"""Bytes of a request that is stored whole: to share so few with the next turn costs more than it saves."""
 _OTHERWISE = frozenset({"cost", "baseline_cost", "saved", "price", "unreadable", "unknown"})
 """Fields of a line that are stored in another form, or not at all."""
 
@@ -37,7 +35,7 @@ class InteractionLog(Stage):
         body_limit: int = 1 << 20,
         redactor: Redactor | None = None,
     ) -> None:
-        """``write``: takes the lines of one batch; ``store``: returns when rows can't be lost any more.
+        """``write``: takes the lines of one batch; ``store``: takes rows.
 
         ``bodies``: whether bodies are stored; ``body_limit``: bytes of one message that are.
         """
@@ -46,11 +44,12 @@ class InteractionLog(Stage):
         self._worker = worker
         self._bodies = bodies
         self._limit = body_limit
+        self._small = min(_SMALL, body_limit)
         self._redactor = redactor or Redactor()
 
     async def on_start(self, batch: Sequence[Interaction]) -> None:
         """Store that they have begun, so that a crash can't make them vanish."""
-        await self._store([self._started(i) for i in batch], [])
+        self._store([self._started(i) for i in batch], [])
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Write one line each; store one record each, of those whose caller was known."""
@@ -59,7 +58,7 @@ class InteractionLog(Stage):
         rows = [self._row(i, line) for i, line in zip(batch, lines, strict=True) if i.principal is not None]
         self._write(lines)
         if rows:
-            await self._store([], rows)
+            self._store([], rows)
 
     def _started(self, i: Interaction) -> Started:
         principal = i.principal
@@ -70,6 +69,7 @@ class InteractionLog(Stage):
             i.provider.name,
             i.endpoint.name,
             principal.agent if principal else None,
+            (principal.virtual_key or None) if principal else None,
         )
 
     def _row(self, i: Interaction, line: dict[str, Any]) -> Record:
@@ -89,30 +89,25 @@ class InteractionLog(Stage):
         return row
 
     def _add_bodies(self, row: Record, i: Interaction) -> None:
-        response = bytes(i.response)
+        body, response, forwarded = i.request.body, bytes(i.response), i.forwarded
+        history = i.request.history
+        if (credential := i.credential) is not None:
+            response = without_key(response, credential.secret or credential.key)
         if self._redactor:
-            self._add_redacted(row, i, response)
-        else:
-            row.text = searchable(i.request, i.completion, _SEARCHED)
-            row.request = self._capped(*i.request.pieces) if i.request.body else None
-            row.response = self._capped(response) if response else None
-        if i.forwarded:
-            row.forwarded = self._split(self._redactor.body(i.forwarded), i.request.history)
+            body, response, forwarded = map(self._redactor.body, (body, response, forwarded))
+            row.request = self._split(body, history)
+        elif len(body) > self._small:
+            row.request = self._capped(*i.request.pieces)
+        elif body:
+            row.request = Body(body)
+        row.forwarded = self._split(forwarded, history)
+        row.response = self._capped(response) if response else None
 
-    def _add_redacted(self, row: Record, i: Interaction, response: bytes) -> None:
-        """Search must not find what is not stored, so it reads what is left."""
-        body, answer = self._redactor.body(i.request.body), self._redactor.body(response)
-        row.request = self._split(body, i.request.history) if body else None
-        row.response = self._capped(answer) if answer else None
-        try:
-            left = type(i.request)(body, i.request.params, i.request.quirks)
-        except GatewayError:
-            return
-        said = i.completion if answer == response else Completion()
-        row.text = self._redactor.text(searchable(left, said, _SEARCHED))
-
-    def _split(self, body: bytes, history: Path) -> Body:
-        return self._capped(*((history and split(body, history)) or (body,)))
+    def _split(self, body: bytes, history: Path) -> Body | None:
+        if not body:
+            return None
+        cut = split(body, history) if history and len(body) > self._small else None
+        return self._capped(*(cut or (body,)))
 
     def _capped(self, prefix: bytes, messages: Sequence[bytes] = (), suffix: bytes = b"") -> Body:
         return Body(self._cap(prefix), tuple(map(self._cap, messages)), self._cap(suffix))
@@ -127,14 +122,17 @@ def record(i: Interaction) -> dict[str, Any]:
     completion = i.completion
     usage = completion.usage or _NO_USAGE
     session, session_source = i.session or (None, None)
+    principal = i.principal
     return {
         "id": i.id,
         "source": "api",
         "started_at": i.started_at,
         "provider": i.provider.name,
         "endpoint": i.endpoint.name,
-        "agent": i.principal.agent if i.principal else None,
+        "agent": principal.agent if principal else None,
         "user": i.user or None,
+        "team": (principal.team or None) if principal else None,
+        "virtual_key": (principal.virtual_key or None) if principal else None,
         "external_agent": i.external_agent or None,
         "session": session,
         "session_source": session_source,

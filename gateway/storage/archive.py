@@ -3,10 +3,10 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from time import time
+from time import monotonic, thread_time, time
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,12 +17,14 @@ from gateway.storage.journal import Journal
 from gateway.storage.queries import interactions, retention, search
 from gateway.tasks import spawn
 
-_INDEXED = 200
-"""Texts that are indexed for search in one transaction."""
+_INDEXED = 32
+"""Texts that are indexed for search in one transaction: some 10 ms of work, on another thread."""
 _TURN = 0.01
 """Seconds between two such transactions, in which records that wait come first."""
-_IDLE = 0.5
-"""Seconds between two looks for something to index."""
+_BUSY = 1.0
+"""Seconds between two of them while the gateway has much to do."""
+_HEAVY = 0.4
+"""Of one core: from there on, it has."""
 _CHORES = 600.0
 """Seconds between two looks for bodies that are too old."""
 
@@ -32,21 +34,18 @@ _log = structlog.get_logger()
 class Archive:
     """Stores interactions, makes them searchable, and forgets what was said in them after a while."""
 
-    def __init__(
-        self,
-        database: Database,
-        folder: Path,
-        retention: float,
-        pressed: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """``folder``: for spill files; ``retention``: seconds that bodies are kept, 0: for ever; ``pressed``: as for the journal."""
+    def __init__(self, database: Database, folder: Path, retention: float, text_of: search.TextOf) -> None:
+        """``folder``: for spill files; ``retention``: seconds that bodies are kept, 0: for ever."""
         self.database = database
         self.worker = f"{os.getpid()}-{secrets.token_hex(4)}"
         """Names this process among all that share the database."""
         self._retention = retention
-        self._journal = Journal(self._commit, self._close_lost, folder / "spill", self.worker, pressed)
+        self._text_of = text_of
+        self._journal = Journal(self._commit, self._close_lost, folder / "spill", self.worker)
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._unread = asyncio.Event()
+        self._unread.set()  # an earlier process may have left some
 
     async def open(self) -> None:
         """Open the database, and begin with what earlier processes left behind. Raises ``DatabaseUnusable``."""
@@ -54,9 +53,19 @@ class Archive:
         await self._journal.open()
         self._tasks = [spawn(self._index(), name="search index"), spawn(self._forget(), name="retention")]
 
-    async def store(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
-        """Store a batch; returns when it can't be lost any more."""
-        await self._journal.write(starts, records)
+    def store(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
+        """Take what has begun and what has ended, to be stored soon."""
+        self._journal.put(starts, records)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are not stored yet."""
+        return self._journal.size
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which the oldest of them has waited."""
+        return self._journal.lag
 
     def counts(self) -> Mapping[str, int]:
         """Return how many records have come to which state."""
@@ -69,16 +78,18 @@ class Archive:
         }
 
     async def close(self) -> None:
-        """Finish what was begun."""
+        """Store what waits, and finish what was begun."""
+        await self._journal.close()
         self._stop.set()
+        self._unread.set()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._journal.close()
         await self.database.close()
 
     async def _commit(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> None:
         async with self.database.write() as connection:
             await interactions.write(connection, starts, records, again=again)
+        self._unread.set()
 
     async def _close_lost(self, worker: str) -> None:
         async with self.database.write() as connection:
@@ -89,15 +100,26 @@ class Archive:
             )
 
     async def _index(self) -> None:
-        """Make searchable what the log did not wait for, in short turns."""
-        while not await self._stopped(_IDLE):
+        """Make searchable what was said: at once when there is little to do, else by and by.
+
+        To index a text costs more than all else that is done about an interaction, so a busy gateway puts it off.
+        """
+        load = Load()
+        while not self._stop.is_set():
+            await self._unread.wait()
+            self._unread.clear()
             with _put_off("search"):
-                while await self._index_some() and not await self._stopped(_TURN):
-                    pass
+                while await self._index_some():
+                    if await self._stopped(_BUSY if load.heavy() else _TURN):
+                        return
 
     async def _index_some(self) -> bool:
-        async with self.database.write() as connection:
-            return await search.index_pending(connection, _INDEXED) == _INDEXED
+        async with self.database.read() as connection:
+            unread = await search.unread(connection, _INDEXED)
+        if unread:
+            async with self.database.write() as connection:
+                await search.index(connection, unread, self._text_of)
+        return len(unread) == _INDEXED
 
     async def _forget(self) -> None:
         """Delete bodies that are too old; what is counted stays."""
@@ -115,6 +137,20 @@ class Archive:
         except TimeoutError:
             return False
         return True
+
+
+class Load:
+    """How much of one core the event loop has used since it was last asked; databases work in other threads."""
+
+    def __init__(self) -> None:
+        self._used, self._at = thread_time(), monotonic()
+
+    def heavy(self) -> bool:
+        """Return whether it was much."""
+        used, at = thread_time(), monotonic()
+        share = (used - self._used) / max(at - self._at, 1e-3)
+        self._used, self._at = used, at
+        return share > _HEAVY
 
 
 @contextmanager

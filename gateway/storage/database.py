@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.settings import SettingsError
@@ -24,6 +24,8 @@ from gateway.storage.migrate import NewerDatabase, migrate, revision
 _READERS = 4
 _STATEMENT = 5.0
 """Seconds that a statement may take, or wait for a lock."""
+_UNUSABLE = (OSError, SQLAlchemyError, sqlite3.DatabaseError, NewerDatabase, TypeError, ValueError)
+"""What opening one may raise; the last two: options of its URL that its driver does not take."""
 
 
 class DatabaseUnusable(SettingsError):
@@ -37,8 +39,9 @@ class Database:
         """``key``: for the hashes under which bodies are stored."""
         try:
             self._url = make_url(url)
-        except ArgumentError as error:
-            raise DatabaseUnusable(f"not the URL of a database: {url!r}") from error
+        except (ArgumentError, ValueError):
+            # What can't be taken apart may hold a password at any place.
+            raise DatabaseUnusable("it is not the URL of a database") from None
         self._key = key
         self._file: tuple[int, int] | None = None
         self._path: Path | None = None
@@ -51,8 +54,10 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where it is, without its password."""
-        return self._url.render_as_string(hide_password=True)
+        """What may be said of where it is: a password that is not escaped, or is an option, may be anywhere else."""
+        if self._path is not None:
+            return str(self._path)
+        return f"the database at {(self._url.host or 'a socket').rpartition('@')[2]}"
 
     async def open(self) -> str:
         """Bring the database to this version's tables. Never replaces one that can't be read.
@@ -93,7 +98,7 @@ class Database:
         """Say of a failure that it is the database's."""
         try:
             yield
-        except (OSError, DatabaseError, sqlite3.DatabaseError, NewerDatabase) as error:
+        except _UNUSABLE as error:
             await self.close()
             reason = getattr(error, "orig", None) or error
             raise DatabaseUnusable(f"{self.place} can't be used: {reason}") from error

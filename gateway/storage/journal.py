@@ -1,11 +1,12 @@
 """The way of finished records into the database: committed, or spilled to a file until they can be.
 
-Whoever hands records over gets them back from nobody: ``write`` returns when they are committed or in the spill file,
-and while neither can be, it waits. A commit that failed may have succeeded after all, so every try but the first skips
-what is there already.
+Peek, commit, then pop: what was handed over leaves the queue only when it is committed or in the spill file, and while
+neither can be, it waits. A commit that failed may have succeeded after all, so every try but the first skips what is
+there already.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import monotonic
@@ -24,8 +25,12 @@ _PATIENCE = 5.0
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between tries."""
 _BATCH = 500
+_DELAY = 0.1
+"""Seconds until what was handed over is committed."""
 _LAST_TRY = 2.0
 """Seconds that the database gets when the gateway stops."""
+_OVERHEAD = 1024
+"""Bytes that a record takes beside its bodies, roughly."""
 _OUR_FAULT = (DataError, IntegrityError, ValueError, TypeError, OverflowError, msgspec.MsgspecError)
 """What a record itself can cause (``UnicodeError`` is a ``ValueError``): trying again as it is won't help."""
 _BAD_VALUE = ("22", "23")
@@ -50,73 +55,73 @@ class Journal:
         close_lost: Callable[[str], Awaitable[None]],
         folder: Path,
         worker: str,
-        pressed: Callable[[], bool] = lambda: False,
+        *,
+        limit: int = 64 << 20,
     ) -> None:
         """Spill into ``folder``, under the name of this ``worker``.
 
         ``close_lost``: called with the name of a worker that has died, after its spill file was taken in;
-        ``pressed``: whether too much waits to be patient.
+        ``limit``: bytes; when half of it waits, there is no more patience with the database.
         """
         self._commit = commit
         self._close_lost = close_lost
         self._folder = folder
         self._worker = worker
-        self._pressed = pressed
+        self._limit = limit
+        self._queue: deque[tuple[Entry, int, float]] = deque()
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         self._spill: Spill | None = None
         self._lock = asyncio.Lock()
         self._healing: asyncio.Task[None] | None = None
         self._closing = False
-        self.worker = worker
+        self.size = 0
+        """Bytes that wait."""
         self.committed = 0
         self.spilled = 0
         self.ingested = 0
         """Records that came back from a spill file."""
         self.rejected = 0
         """Records that the database can't hold; each is logged."""
+        self.lost = 0
+        """Records that neither took before the gateway had to stop."""
 
     @property
     def failing(self) -> bool:
         """Whether records are spilled for now."""
         return self._healing is not None
 
+    @property
+    def lag(self) -> float:
+        """Seconds for which the oldest entry has waited."""
+        return monotonic() - self._queue[0][2] if self._queue else 0.0
+
     async def open(self) -> None:
-        """Open the spill file, and take in those of workers that have died."""
+        """Open the spill file, and begin: with what workers that have died left in theirs."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._spill = of_worker(self._folder, self._worker)
-        for spill in orphans(self._folder):
-            try:
-                await self._ingest(spill, 0)
-                await self._close_lost(spill.worker)
-                spill.clear()
-            except Exception as error:  # noqa: BLE001  # as below
-                _log.error(
-                    "a spill file could not be taken in; it stays for the next start", error=_reason(error)
-                )
-            finally:
-                spill.close()
+        self._task = spawn(self._run(), name="journal")
 
-    async def write(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
-        """Commit, or spill; returns when it is done."""
-        again = False
-        if not self.failing:
-            if await self._patiently(starts, records):
-                return
-            again = True
+    def put(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
+        """Queue what has begun and what has ended. Never waits."""
+        now = monotonic()
         entries: list[Entry] = [*starts, *records]
-        while not await self._try_spill(entries):
-            if self._closing:
-                _log.error(
-                    "records are lost: neither the database nor the spill file takes them",
-                    records=len(records),
-                )
-                return
-            await asyncio.sleep(_PAUSES[-1])
-            if await self._try_commit(starts, records, again=again):
-                return
+        for entry in entries:
+            size = _size(entry)
+            self._queue.append((entry, size, now))
+            self.size += size
+        if len(self._queue) >= _BATCH:
+            self._wake.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_DELAY, self._wake.set)
 
     async def close(self) -> None:
-        """Try once more to bring the spilled records in; what can't be stays for the next start."""
+        """Store what waits, bring in what was spilled; what can't be stays in the spill file for the next start."""
         self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
         if self._healing is not None:
             self._healing.cancel()
             await asyncio.wait([self._healing])
@@ -127,16 +132,68 @@ class Journal:
                 async with asyncio.timeout(_LAST_TRY):
                     await self._ingest(self._spill, 0)
                 self._spill.clear()
-            except Exception:  # noqa: BLE001  # as below
+            except Exception:  # noqa: BLE001  # as above
                 _log.warning("records wait in the spill file for the next start", file=str(self._spill.path))
         self._spill.close()
         self._spill = None
 
+    async def _run(self) -> None:
+        await self._take_in_orphans()
+        while self._queue or not self._closing:
+            await self._wake.wait()
+            if not self._closing:
+                self._wake.clear()
+            if self._timer:
+                self._timer.cancel()
+            self._timer = None
+            while self._queue:
+                await self._flush()
+
+    async def _take_in_orphans(self) -> None:
+        for spill in orphans(self._folder):
+            try:
+                if self._closing:
+                    return
+                await self._ingest(spill, 0)
+                await self._close_lost(spill.worker)
+                spill.clear()
+            except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
+                _log.error(
+                    "a spill file could not be taken in; it stays for the next start", error=_reason(error)
+                )
+            finally:
+                spill.close()
+
+    async def _flush(self) -> None:
+        count = min(_BATCH, len(self._queue))
+        batch = [self._queue[index][0] for index in range(count)]
+        await self._store(*_sorted(batch))
+        for _ in range(count):
+            self.size -= self._queue.popleft()[1]
+
+    async def _store(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
+        """Commit, or spill; returns when it is done."""
+        if not self.failing and await self._patiently(starts, records):
+            return
+        entries: list[Entry] = [*starts, *records]
+        while not await self._try_spill(entries):
+            if self._closing:
+                self.lost += len(records)
+                _log.error(
+                    "records are lost: neither the database nor the spill file takes them",
+                    records=len(records),
+                )
+                return
+            await asyncio.sleep(_PAUSES[-1])
+            if await self._try_commit(starts, records, again=True):
+                return
+
     async def _patiently(self, starts: Sequence[Started], records: Sequence[Record]) -> bool:
-        end = monotonic() + _PATIENCE
+        began = monotonic()
         tries = 0
         while not await self._try_commit(starts, records, again=tries > 0):
-            if monotonic() > end or self._pressed() or self._closing:
+            patience = _LAST_TRY if self._closing else _PATIENCE
+            if self.size > self._limit // 2 or monotonic() > began + patience:
                 return False
             await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
@@ -217,6 +274,15 @@ class Journal:
                 "a spill file is damaged; its rest is kept aside", file=str(kept), bytes=spill.size - position
             )
         return position
+
+
+def _size(entry: Entry) -> int:
+    size = _OVERHEAD
+    if isinstance(entry, Record):
+        for body in (entry.request, entry.forwarded, entry.response):
+            if body is not None:
+                size += len(body.prefix) + len(body.suffix) + sum(map(len, body.messages))
+    return size
 
 
 def _sorted(entries: Sequence[Entry]) -> tuple[list[Started], list[Record]]:

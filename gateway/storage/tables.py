@@ -127,7 +127,8 @@ contents = Table(
     # The answer itself: no other interaction has the same bytes.
     Column("response", LargeBinary),
     # Last: a row that is long is read only up to the column that is asked for.
-    Column("text", Text, nullable=False),
+    # What search finds, once that was made of the bodies.
+    Column("text", Text),
     comment="The words of an interaction: what can be searched, and where its bodies are.",
 )
 

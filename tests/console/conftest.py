@@ -188,7 +188,7 @@ async def stored(folder: Path, *, admin_token: str = ADMIN, toml: str = "", secr
     database = Database(settings.database, b"k" * 32)
     keyring = load_keyring(settings)
     await database.open()
-    refresh = Refresh(settings, secrets or {}, keyring, source=DatabaseSource(database))
+    refresh = Refresh(settings, load_providers(), secrets or {}, keyring, source=DatabaseSource(database))
     await refresh.start()
     parts = ConsoleParts(
         settings=settings,
@@ -196,7 +196,6 @@ async def stored(folder: Path, *, admin_token: str = ADMIN, toml: str = "", secr
         registry=Registry(),
         snapshots=refresh.snapshots,
         keyring=keyring,
-        providers=load_providers(),
         secrets=secrets or {},
         database=database,
         look=refresh.look,

@@ -171,6 +171,14 @@ async def test_the_cookie_is_for_this_site_and_for_no_script():
             assert ("Secure" in cookie.split("; ")) is bool(host)
 
 
+async def test_elsewhere_the_cookie_of_a_neighbour_is_none():
+    async with console(hosts=("gate.example",)) as running:
+        plain = await log_in(running, READER)
+        away = {"Cookie": plain, "Host": "gate.example"}
+        assert (await running.ask("GET", WHO, headers={"Cookie": plain}))[0] == 200
+        assert (await running.ask("GET", WHO, headers=away))[0] == 401
+
+
 async def test_ten_wrong_tokens_in_a_minute_are_enough():
     async with console() as running:
         for _ in range(10):

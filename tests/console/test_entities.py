@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from gateway.core.entities import KINDS
+from gateway.settings import UNENFORCED
 from tests.console.conftest import ADMIN, stored
 
 NEW = {
@@ -125,6 +126,14 @@ async def test_a_change_is_held_to_the_same_rules(running):
     # What was recorded knows an agent by its slug.
     status, _, _ = await running.ask("PATCH", f"/api/agents/{agent['id']}", ADMIN, json={"slug": "other"})
     assert status == 400
+
+
+@pytest.mark.parametrize("kind", NEW)
+async def test_what_is_not_enforced_yet_says_so(running, kind):
+    _, made, created = await running.ask("POST", PATHS[kind], ADMIN, json=NEW[kind])
+    _, _, changed = await running.ask("PATCH", f"{PATHS[kind]}/{made['id']}", ADMIN, json=CHANGES[kind])
+    for response in (created, changed):
+        assert ("X-Gateway-Notice" in response.headers) is (kind in UNENFORCED)
 
 
 async def test_there_is_one_of_a_name(running):

@@ -71,6 +71,18 @@ async def test_it_is_open_here_and_opens_no_doors(gate):
     assert (await shown(gate, "/openapi.json"))[0] == 200
 
 
+async def test_switched_off_only_health_and_metrics_are_left():
+    async with scripted({"GATEWAY_CONSOLE": "false"}) as gate:
+        port = gate.gateway.console_port
+        for path, expected in (
+            ("/healthz", 200),
+            ("/metrics", 200),
+            ("/api/session", 404),
+            ("/openapi.json", 404),
+        ):
+            assert (await exchange(port, request(path))).response.status == expected, path
+
+
 async def test_what_is_set_up_counts_at_once():
     chat = DIALECTS["chat"]
     async with scripted({"GATEWAY_ADMIN_TOKEN": ADMIN, "GATEWAY_AUTH": "required"}) as gate:

@@ -92,7 +92,7 @@ async def test_every_filter_filters(running):
     rows["q"] = record(22, text="an unusual wörd_%")
     await running.rows(*rows.values())
     async with running.database.write() as connection:
-        await search.index_pending(connection, 100)
+        await search.index_pending(connection, 100, str)
     for name, value in {**told, "tool": "look", "blocked": "true", "q": "usual wörd_%"}.items():
         assert await ids(running, **{name: value}) == [rows[name].id], name
     assert await ids(running, q="usual x") == []

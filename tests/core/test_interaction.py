@@ -4,7 +4,7 @@ import uuid
 
 from gateway.core.errors import ErrorKind, RateLimited
 from gateway.core.interaction import Credential, Interaction, Note, Principal, new_id
-from gateway.core.provider import Endpoint, Provider, Row
+from gateway.core.provider import Endpoint, Provider, Row, UpstreamRequest
 
 PROVIDER = Provider(Row(name="acme", base_url="http://acme.example"))
 ENDPOINT = Endpoint("POST", "/talk")
@@ -38,8 +38,13 @@ def test_drop_bodies():
 
 
 def test_a_credential_is_never_shown():
-    credential = Credential((("authorization", "Bearer s3cret"),), "s3cret")
-    assert "s3cret" not in f"{credential} {credential!r}"
+    headers = (("authorization", "Bearer s3cret"),)
+    credential = Credential(headers, "s3cret", "s3cret")
+    i = Interaction("i1", PROVIDER, ENDPOINT, {})
+    i.presented, i.headers, i.query, i.credential = headers, dict(headers), "key=s3cret", credential
+    sent = UpstreamRequest("GET", "http://x/?key=s3cret", headers)
+    for each in (credential, i, sent):
+        assert "s3cret" not in f"{each} {each!r}"
 
 
 def test_values():

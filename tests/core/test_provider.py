@@ -237,3 +237,38 @@ def test_claims(registered):
     assert providers.claimant("POST", "/v1/other", {}, "") is providers["versioned"]
     assert providers.claimant("POST", "/other", {}, "") is None
     assert providers.fallback is providers["versioned"]
+
+
+class Keeping(Provider):
+    endpoints = (
+        Endpoint("POST", "/chat", RequestAdapter, ResponseAdapter, stateful=True),
+        Endpoint("POST", "/speech"),
+        Endpoint("POST", "/images/{model}:predict"),
+        Endpoint("GET", "/models"),
+        Endpoint("GET", "/models/{model+}"),
+        Endpoint("HEAD", "/hello"),
+        Endpoint("GET", "/files"),
+        Endpoint("POST", "/files"),
+        Endpoint("GET", "/files/{file}"),
+        Endpoint("DELETE", "/models/{model+}"),
+        Endpoint("PUT", "/upload"),
+        Endpoint("POST", "/threads/runs", stateful=True),
+        Endpoint("GET", "/organizations/{rest+}"),
+    )
+
+
+def test_what_may_reach_what_is_kept_upstream():
+    keeping = Keeping(Row(name="acme", base_url="http://acme.example", forward_unlisted=True))
+    kept = [endpoint.name for endpoint in keeping.endpoints if keeping.keeps(endpoint)]
+    assert kept == [
+        "GET /files",
+        "POST /files",
+        "GET /files/{file}",
+        "DELETE /models/{model+}",
+        "PUT /upload",
+        "POST /threads/runs",
+        "GET /organizations/{rest+}",
+    ]
+    unlisted = keeping.match("POST", "/anything")
+    assert unlisted is not None
+    assert keeping.keeps(unlisted.endpoint)

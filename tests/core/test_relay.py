@@ -6,6 +6,7 @@
 
 import pytest
 
+from gateway.core.adapter import Payload
 from gateway.core.errors import UpstreamReset
 from tests.core.fake import Fake, flags, make
 
@@ -396,7 +397,7 @@ GATING = {
         << data: {"t":"a"}⏎⏎data: {"e":"x"}⏎⏎
         == complete at_boundary gated
         >> : hi⏎⏎data: {"f":"stop"}⏎⏎data: {"e":"y"}⏎⏎data: [DONE]⏎⏎data: {"e":"z"}⏎⏎
-        << : hi⏎⏎data: {"e":"y"}⏎⏎
+        << : hi⏎⏎data: {"e":"y"}⏎⏎data: [DONE]⏎⏎
         == done complete at_boundary gated
         """,
     ),
@@ -518,6 +519,21 @@ def test_over(monkeypatch, terminates, answer, over):
     assert not relay.over
     relay.feed(answer)
     assert relay.over is over
+
+
+@pytest.mark.parametrize(
+    ("framer", "call", "ending"),
+    [
+        ("sse", b'data: {"c":{"name":"f"}}\n\n', b'data: {"t":"no"}\n\ndata: [DONE]\n\n'),
+        ("lines", b'{"c":{"name":"f"}}\n', b'{"t":"no"}\n'),
+    ],
+)
+def test_a_terminator_that_is_no_json_ends_events_only(monkeypatch, framer, call, ending):
+    payloads = [Payload(b'{"t":"no"}'), Payload(Fake.terminator)]
+    monkeypatch.setattr(Fake, "refusal", lambda *_: payloads)
+    relay, _ = make(framer)
+    assert relay.feed(call) == b""
+    assert relay.refuse("no") == ending
 
 
 @pytest.mark.parametrize("gate", [False, True])

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.core.entities import KINDS, Agent, ConsoleToken, Limit, Price, Team, VirtualKey
-from gateway.core.snapshot import Snapshots, build, dangling, merged
+from gateway.core.snapshot import Snapshots, build, merged
 
 HASH = "0f" * 32
 
@@ -48,8 +48,8 @@ def test_a_slug_can_not_take_the_place_of_another_ones_id():
     ],
 )
 def test_what_is_named_must_be_there(entity, field):
-    snapshot = build({"agents": [Agent(id="1", slug="support")], "teams": [Team(id="2", slug="care")]})
-    found = dangling(entity, snapshot, {"acme"})
+    entities = {"agents": [Agent(id="1", slug="support")], "teams": [Team(id="2", slug="care")]}
+    found = build(entities, providers={"acme": None}).dangling(entity)
     assert (found and found[0]) == field
 
 

@@ -187,6 +187,30 @@ def test_call_names(document, names):
 @pytest.mark.parametrize(
     ("document", "names"),
     [
+        ('{"functionCall": {"name": "f"}}', ["f"]),
+        ('{"groundingMetadata": {"x": [{"function_CALL": {"Name": "f"}}]}}', ["f"]),
+        ('{"tool_call": [{"name": "f"}, {"name": "g"}]}', ["f", "g"]),
+        ('{"item": {"type": "custom_tool_call", "name": "f"}}', ["f"]),
+        ('{"x": {"Type": "TOOL_USE", "name": "f"}}', ["f"]),
+        ('{"item": {"type": "mcp_approval_request", "name": "f"}}', ["f"]),
+        (
+            '{"item": {"type": "function_call", "name": "f", "arguments": {"type": "call", "name": "g"}}}',
+            ["f"],
+        ),
+        ('{"item": {"type": "function_call"}}', []),
+        ('{"item": {"type": "message", "name": "f"}}', []),
+        ('{"item": {"type": ["call"], "name": "f"}}', []),
+        ('{"functionCall": {"x": {"name": "f"}}}', []),
+        ('{"caller": {"name": "f"}}', []),
+    ],
+)
+def test_a_call_without_arguments_says_itself_that_it_is_one(document, names):
+    assert call_names(*tree(document.encode())) == names
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
         ('{"tool_calls": [{"name": "f"}]}', []),
         ('{"Tool_Calls": [{"name": "f"}]}', [""]),
         ('{"tool_call\u017f": [{"name": "f"}]}', [""]),

@@ -397,7 +397,21 @@ async def test_a_model_that_is_named_twice():
 async def test_a_key_for_some_models_does_not_reach_what_shows_none():
     auth = virtual(models=("gpt-4o*",))
     await asked(auth, b"", endpoint=Endpoint("GET", "/models"))
+    auth = virtual(models=("gpt-4o*",), stored=True)
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         with pytest.raises(Forbidden, match="whose model the gateway can't see"):
             await asked(auth, b"", endpoint=Endpoint(method, "/batches"))
-    await asked(virtual(), b"", endpoint=Endpoint("POST", "/batches"))
+    await asked(virtual(stored=True), b"", endpoint=Endpoint("POST", "/batches"))
+
+
+async def test_a_key_does_not_reach_what_others_keep_at_the_provider():
+    for endpoint in (
+        Endpoint("GET", "/files"),
+        Endpoint("GET", "/files/{file}"),
+        Endpoint("POST", "/b", stateful=True),
+    ):
+        with pytest.raises(Forbidden, match="kept at the provider"):
+            await virtual().on_headers(keyed(endpoint=endpoint))
+        await virtual(stored=True).on_headers(keyed(endpoint=endpoint))
+        await virtual("passthrough").on_headers(interaction(("x-api-key", "own"), endpoint=endpoint))
+    await virtual().on_headers(keyed(endpoint=Endpoint("POST", "/audio/speech")))

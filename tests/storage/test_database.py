@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,9 @@ async def test_a_file_that_can_not_be_read_stays_as_it_is(tmp_path, content):
         "nonsense",
         "postgresql+asyncpg://nobody@/x?host=/nowhere",
         "mysql+aiomysql://x/y",
+        "postgresql+asyncpg://me@127.0.0.1:54x2/x",
+        "postgresql+asyncpg://me@127.0.0.1:1/x?sslmode=require",
+        "postgresql+asyncpg://me@127.0.0.1:1/x?ssl=perhaps",
     ],
 )
 async def test_a_url_that_can_not_be_used_is_an_error_of_the_settings(url):
@@ -154,10 +158,21 @@ async def test_a_url_that_can_not_be_used_is_an_error_of_the_settings(url):
     assert str(raised.value)
 
 
-async def test_a_password_is_not_shown():
+@pytest.mark.parametrize(
+    "url",
+    [
+        "me:s3cret@127.0.0.1:1/x",
+        "me:s3cret@127.0.0.1:5x/x",
+        "me:a@s3cret@127.0.0.1:1/x",
+        "me:a/s3cret@127.0.0.1:1/x",
+        "me:a?s3cret@127.0.0.1:1/x",
+        "me@127.0.0.1:1/x?password=s3cret",
+    ],
+)
+async def test_a_password_is_not_shown(url):
     with pytest.raises(DatabaseUnusable) as raised:
-        await Database("postgresql+asyncpg://me:s3cret@127.0.0.1:1/x", KEY).open()
-    assert "s3cret" not in str(raised.value)
+        await Database(f"postgresql+asyncpg://{url}", KEY).open()
+    assert "s3cret" not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])

@@ -53,6 +53,7 @@ def _quick(monkeypatch):
     monkeypatch.setattr(journal_module, "_PATIENCE", 0.1)
     monkeypatch.setattr(journal_module, "_PAUSES", (0.01,))
     monkeypatch.setattr(journal_module, "_LAST_TRY", 0.2)
+    monkeypatch.setattr(journal_module, "_DELAY", 0.01)
 
 
 def make(store, tmp_path, **options):
@@ -67,6 +68,12 @@ async def journal(store, tmp_path):
     await made.close()
 
 
+async def given(journal, starts, records):
+    """Hand over, and wait until that is stored somewhere."""
+    journal.put(starts, records)
+    await until(lambda: not journal.size)
+
+
 async def until(condition):
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110  # what is waited for tells nobody
@@ -74,42 +81,42 @@ async def until(condition):
 
 
 async def test_records_and_start_rows_are_committed(store, journal):
-    await journal.write([started("s")], [record("a"), record("b")])
+    await given(journal, [started("s")], [record("a"), record("b")])
     assert (set(store.rows), store.begun, journal.committed, journal.spilled) == ({"a", "b"}, {"s"}, 2, 0)
 
 
 async def test_a_commit_that_succeeded_although_it_failed_counts_once(store, journal):
     store.fail_after = 1
-    await journal.write([], [record("a")])
+    await given(journal, [], [record("a")])
     assert (set(store.rows), journal.committed, store.calls) == ({"a"}, 1, 2)
 
 
 async def test_a_short_failure_is_waited_for(store, journal):
     store.down = True
     asyncio.get_running_loop().call_later(0.05, setattr, store, "down", False)
-    await journal.write([], [record("a")])
+    await given(journal, [], [record("a")])
     assert (set(store.rows), journal.spilled) == ({"a"}, 0)
 
 
 async def test_a_long_failure_spills_and_heals_in_order(store, journal):
     store.down = True
-    await journal.write([], [record("a")])
-    await journal.write([started("s")], [record("b")])
+    await given(journal, [], [record("a")])
+    await given(journal, [started("s")], [record("b")])
     assert (journal.failing, journal.spilled, journal.committed, store.rows) == (True, 2, 0, {})
     store.down = False
     await until(lambda: not journal.failing)
     assert (list(store.rows), store.begun, journal.ingested) == (["a", "b"], {"s"}, 2)
-    await journal.write([], [record("c")])
+    await given(journal, [], [record("c")])
     assert (list(store.rows), journal.committed) == (["a", "b", "c"], 1)
 
 
 async def test_under_pressure_there_is_no_patience(store, tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "_PATIENCE", 60)
-    journal = make(store, tmp_path, pressed=lambda: True)
+    journal = make(store, tmp_path, limit=100)
     await journal.open()
     store.down = True
     async with asyncio.timeout(2):
-        await journal.write([], [record("a")])
+        await given(journal, [], [record("a")])
     assert journal.spilled == 1
     await journal.close()
 
@@ -131,13 +138,13 @@ class BadValue(Exception):
 async def test_one_record_that_can_not_be_held_costs_the_others_nothing(store, journal, error):
     store.poisoned = error
     store.poison = {"b"}
-    await journal.write([], [record("a"), record("b"), record("c")])
+    await given(journal, [], [record("a"), record("b"), record("c")])
     assert (set(store.rows), journal.rejected, journal.failing) == ({"a", "c"}, 1, False)
 
 
 async def test_a_poisoned_record_in_the_spill_file_does_not_stop_the_healing(store, journal):
     store.down = True
-    await journal.write([], [record("a"), record("b"), record("c")])
+    await given(journal, [], [record("a"), record("b"), record("c")])
     store.poison = {"b"}
     store.down = False
     await until(lambda: not journal.failing)
@@ -151,11 +158,12 @@ async def test_when_neither_takes_it_the_batch_waits(store, journal, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(journal._spill, "append", full)
-    writing = asyncio.get_running_loop().create_task(journal.write([], [record("a")]))
+    journal.put([], [record("a")])
     await asyncio.sleep(0.3)
-    assert not writing.done()
+    assert journal.size > 0
+    assert journal.lag > 0.2
     store.down = False
-    await asyncio.wait_for(writing, 2)
+    await until(lambda: not journal.size)
     assert set(store.rows) == {"a"}
 
 
@@ -163,12 +171,13 @@ async def test_what_was_spilled_before_the_stop_comes_in_at_the_next_start(store
     journal = make(store, tmp_path)
     await journal.open()
     store.down = True
-    await journal.write([], [record("a")])
+    await given(journal, [], [record("a")])
     await journal.close()
     assert store.rows == {}
     store.down = False
     second = Journal(store.commit, store.close_lost, tmp_path, "w2")
     await second.open()
+    await until(lambda: store.lost)
     assert (set(store.rows), store.lost, second.ingested) == ({"a"}, ["w1"], 1)
     await second.close()
     assert list(tmp_path.iterdir()) == []
@@ -178,7 +187,7 @@ async def test_a_stop_brings_in_what_it_can(store, tmp_path):
     journal = make(store, tmp_path)
     await journal.open()
     store.down = True
-    await journal.write([], [record("a")])
+    await given(journal, [], [record("a")])
     store.down = False
     await journal.close()
     assert set(store.rows) == {"a"}
@@ -192,6 +201,7 @@ async def test_a_spill_file_stays_while_the_database_is_down_at_the_start(store,
     store.down = True
     journal = make(store, tmp_path)
     await journal.open()
+    await until(lambda: store.calls)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w0.spill", "w1.spill"]
     assert store.lost == []
     await journal.close()
@@ -205,6 +215,7 @@ async def test_a_damaged_spill_file_gives_what_it_can_and_is_kept(store, tmp_pat
     spill.path.write_bytes(content[:-3])
     journal = make(store, tmp_path)
     await journal.open()
+    await until(lambda: store.lost)
     assert set(store.rows) == {"a"}
     assert (tmp_path / "w0.damaged").read_bytes() == content[:-3]
     await journal.close()

@@ -8,11 +8,13 @@ used, that time is written down, at most once an hour; retention deletes by it (
 import time
 from collections.abc import Iterable
 
-from sqlalchemy import LargeBinary, bindparam, func, literal, select
+from sqlalchemy import LargeBinary, bindparam, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.recollection import Pieces
 from gateway.core.record import Body
 from gateway.storage.known import HASH, Known
+from gateway.storage.packing import packed, unpacked
 from gateway.storage.statement import Statement, insert
 from gateway.storage.tables import contents, histories, interactions, messages
 
@@ -21,6 +23,8 @@ _SMALL = 1024
 TOUCH = 3600
 """Seconds for which the use of something stored may go unsaid."""
 
+_WHOLE, _CUT = b"\0", b"\1"
+"""What a stored body begins with: the body itself follows, or three hashes do."""
 _NOTHING = bytes(HASH)
 
 _add_message = Statement(
@@ -52,18 +56,20 @@ class Bodies:
         """Return what stands for a body."""
         if body is None:
             return None
+        if not body.messages and not body.suffix:
+            return _WHOLE + body.prefix
         history = _NOTHING
         for message in body.messages:
             history = self._link(history, message)
-        return (
-            self._message(body.prefix) + history + (self._message(body.suffix) if body.suffix else _NOTHING)
-        )
+        suffix = self._message(body.suffix) if body.suffix else _NOTHING
+        return b"".join((_CUT, self._message(body.prefix), history, suffix))
 
     async def write(self, connection: AsyncConnection) -> None:
         """Write what is new."""
         now = self._now
         await _add_message(
-            connection, [(found, now, content) for found, content in sorted(self._messages.items())]
+            connection,
+            [(found, now, packed(content)) for found, content in sorted(self._messages.items())],
         )
         await _add_history(
             connection, [(found, now, *link) for found, link in sorted(self._histories.items())]
@@ -95,23 +101,36 @@ class Bodies:
 
 async def read(connection: AsyncConnection, id_: str, which: str) -> bytes | None:
     """Return a body as it is stored, ``which`` of ``request``, ``forwarded`` and ``response``."""
-    found = await pieces(connection, id_, which)
-    return None if found is None else b"".join((found[0], *found[1], found[2]))
-
-
-async def pieces(
-    connection: AsyncConnection, id_: str, which: str
-) -> tuple[bytes, list[bytes], bytes] | None:
-    """Return a body cut at its history: what stands before that, its messages, what stands after it."""
     query = (
         select(contents.c[which])
         .join_from(interactions, contents, contents.c.number == interactions.c.content)
         .where(interactions.c.id == id_)
     )
-    body: bytes | None = (await connection.execute(query)).scalar()
-    if body is None or which == "response":
-        return body
-    prefix, history, suffix = body[:HASH], body[HASH : 2 * HASH], body[2 * HASH :]
+    stored: bytes | None = (await connection.execute(query)).scalar()
+    if stored is None:
+        return None
+    if which == "response":
+        return unpacked(stored)
+    prefix, messages, suffix = await pieces(connection, stored)
+    return b"".join((prefix, *messages, suffix))
+
+
+async def request(connection: AsyncConnection, id_: str) -> Pieces | None:
+    """Return a request cut at its history."""
+    query = (
+        select(contents.c.request)
+        .join_from(interactions, contents, contents.c.number == interactions.c.content)
+        .where(interactions.c.id == id_)
+    )
+    stored: bytes | None = (await connection.execute(query)).scalar()
+    return None if stored is None else await pieces(connection, stored)
+
+
+async def pieces(connection: AsyncConnection, stored: bytes) -> Pieces:
+    """Return what stands for a body as the body, cut at its history."""
+    if stored[:1] == _WHOLE:
+        return bytes(stored[1:]), [], b""
+    prefix, history, suffix = stored[1 : HASH + 1], stored[HASH + 1 : 2 * HASH + 1], stored[2 * HASH + 1 :]
     ends = await _contents(connection, [prefix, suffix])
     return ends.get(prefix, b""), await _history(connection, history), ends.get(suffix, b"")
 
@@ -120,7 +139,7 @@ async def _contents(connection: AsyncConnection, hashes: Iterable[bytes]) -> dic
     found = await connection.execute(
         select(messages.c.hash, messages.c.content).where(messages.c.hash.in_(list(hashes)))
     )
-    return {bytes(row.hash): bytes(row.content) for row in found}
+    return {bytes(row.hash): unpacked(row.content) for row in found}
 
 
 async def _history(connection: AsyncConnection, last: bytes) -> list[bytes]:
@@ -134,8 +153,8 @@ async def _history(connection: AsyncConnection, last: bytes) -> list[bytes]:
     )
     chain = chain.union_all(select(chain.c.depth + 1, *columns).where(histories.c.id == chain.c.parent))
     found = await connection.execute(
-        select(func.coalesce(chain.c.content, messages.c.content))
+        select(chain.c.content, messages.c.content.label("packed"))
         .join_from(chain, messages, messages.c.hash == chain.c.message, isouter=True)
         .order_by(chain.c.depth.desc())
     )
-    return [bytes(content or b"") for content in found.scalars()]
+    return [unpacked(row.packed or b"") if row.content is None else bytes(row.content) for row in found]

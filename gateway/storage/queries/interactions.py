@@ -17,6 +17,7 @@ from gateway.core.record import Record, Started
 from gateway.storage.details import Details
 from gateway.storage.known import known
 from gateway.storage.mending import mended_struct
+from gateway.storage.packing import packed
 from gateway.storage.queries import facets, usage
 from gateway.storage.queries.bodies import Bodies
 from gateway.storage.queries.state import increase
@@ -121,8 +122,8 @@ async def _write_contents(
             facet,
             bodies.add(r.request),
             bodies.add(r.forwarded),
-            None if r.response is None else bytes(r.response),
-            r.text,
+            None if r.response is None else packed(bytes(r.response)),
+            r.text or None,
         )
         for number, (r, facet) in enumerate(said, last - len(said) + 1)
     ]

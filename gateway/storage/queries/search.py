@@ -5,13 +5,15 @@ read from the newest on, so a term that a million interactions hold costs no mor
 for a bounded time: where hits are hard to find it may be short, or empty, and still have a next one.
 
 Indexing text costs more than all else about an interaction. So SQLite's index is brought up to date when there is
-time (``index_pending``): search may lag, the log never does. PostgreSQL does it in the server.
+time (``unread``, ``index``): search may lag, the log never does.
 """
 
 import re
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -21,17 +23,23 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    bindparam,
     func,
     literal_column,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.recollection import Pieces
+from gateway.storage.packing import unpacked
 from gateway.storage.queries import state
+from gateway.storage.queries.bodies import pieces
 from gateway.storage.queries.filter import Filter, InvalidFilter
 from gateway.storage.queries.reading import records
+from gateway.storage.statement import Statement
 from gateway.storage.tables import contents, facets, interactions
 
 SHORTEST = 3
@@ -45,6 +53,9 @@ _PLAIN = re.compile(rf"[^%_]{{{SHORTEST}}}")
 # What only one of the databases has: an FTS5 table, and a generated column.
 _texts = Table("texts", MetaData(), Column("rowid", BigInteger), Column("text", Text))
 _words = literal_column("contents.words", TSVECTOR)
+_set_text = Statement(
+    lambda _: update(contents).where(contents.c.number == bindparam("of")).values(text=bindparam("said"))
+)
 
 
 async def page(
@@ -76,22 +87,67 @@ async def page(
     return rows, str(upper) if upper > lowest else None
 
 
-async def index_pending(connection: AsyncConnection, limit: int) -> int:
-    """Let search know of up to ``limit`` more interactions; return of how many it was."""
-    if connection.dialect.name != "sqlite":
-        return 0
+class Unread(msgspec.Struct, frozen=True):
+    """An interaction that search does not know yet, and what is stored of it."""
+
+    number: int
+    text: str | None
+    """Its text, if that was made already."""
+    record: dict[str, Any]
+    request: Pieces | None
+    response: bytes
+
+
+TextOf = Callable[[Unread], str]
+"""Gives the text by which an interaction is found."""
+
+
+async def unread(connection: AsyncConnection, limit: int) -> list[Unread]:
+    """Return up to ``limit`` interactions that search does not know yet, the oldest first."""
     last = await state.get(connection, "indexed")
-    upto = min(last + limit, await state.get(connection, "contents"))
-    if upto == last:
-        return 0
-    await connection.execute(
-        text(
-            "INSERT INTO texts (rowid, text) SELECT number, text FROM contents WHERE number > :last AND number <= :upto"
-        ),
-        {"last": last, "upto": upto},
-    )
-    await state.put(connection, "indexed", upto)
-    return upto - last
+    columns = contents.c["number", "id", "text", "request", "response"]
+    query = select(*columns).where(contents.c.number > last).order_by(contents.c.number).limit(limit)
+    rows = (await connection.execute(query)).all()
+    of = {found["id"]: found for found in await records(connection, [row.id for row in rows])}
+    return [
+        Unread(
+            row.number,
+            row.text,
+            of.get(row.id, {}),
+            await pieces(connection, row.request) if row.text is None and row.request else None,
+            unpacked(row.response or b""),
+        )
+        for row in rows
+    ]
+
+
+async def index(connection: AsyncConnection, found: Sequence[Unread], text_of: TextOf) -> None:
+    """Let search know of these interactions, by their numbers; what another process was quicker with is left."""
+    last = await state.get(connection, "indexed")
+    # The order is that in which the statement binds them.
+    new = [
+        (text_of(each) if each.text is None else each.text, each.number)
+        for each in found
+        if each.number > last
+    ]
+    if not new:
+        return
+    await _set_text(connection, new)
+    if connection.dialect.name == "sqlite":
+        await connection.execute(
+            text(
+                "INSERT INTO texts (rowid, text) SELECT number, text FROM contents WHERE number > :last AND number <= :upto"
+            ),
+            {"last": last, "upto": new[-1][1]},
+        )
+    await state.put(connection, "indexed", new[-1][1])
+
+
+async def index_pending(connection: AsyncConnection, limit: int, text_of: TextOf) -> int:
+    """Let search know of up to ``limit`` more interactions; return of how many it was."""
+    found = await unread(connection, limit)
+    await index(connection, found, text_of)
+    return len(found)
 
 
 async def forget(connection: AsyncConnection, upto: int) -> None:

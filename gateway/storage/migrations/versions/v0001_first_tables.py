@@ -79,7 +79,7 @@ def upgrade() -> None:
         sa.Column("request", sa.LargeBinary(), nullable=True),
         sa.Column("forwarded", sa.LargeBinary(), nullable=True),
         sa.Column("response", sa.LargeBinary(), nullable=True),
-        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("number", name="pk_contents"),
         comment="The words of an interaction: what can be searched, and where its bodies are.",
     )
