@@ -21,7 +21,7 @@ _INDEXED = 32
 """Texts that are indexed for search in one transaction: some 10 ms of work, on another thread."""
 _TURN = 0.01
 """Seconds between two such transactions, in which records that wait come first."""
-_BUSY = 1.0
+_BUSY = 2.0
 """Seconds between two of them while the gateway has much to do."""
 _HEAVY = 0.2
 """Of one core: from there on, it has."""

@@ -78,7 +78,7 @@ async def _on_sqlite(
         for count, statement in together:
             while len(rows) - start >= count:
                 values = tuple(chain.from_iterable(rows[start : start + count]))
-                await driver.execute_insert(statement, values)
+                await driver.execute_fetchall(statement, values)  # in one go
                 start += count
         if start < len(rows):
             await driver.executemany(sql, rows[start:])
