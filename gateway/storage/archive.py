@@ -21,9 +21,9 @@ _INDEXED = 32
 """Texts that are indexed for search in one transaction: some 10 ms of work, on another thread."""
 _TURN = 0.01
 """Seconds between two such transactions, in which records that wait come first."""
-_BUSY = 1.0
+_BUSY = 2.0
 """Seconds between two of them while the gateway has much to do."""
-_HEAVY = 0.4
+_HEAVY = 0.2
 """Of one core: from there on, it has."""
 _CHORES = 600.0
 """Seconds between two looks for bodies that are too old."""
@@ -140,17 +140,19 @@ class Archive:
 
 
 class Load:
-    """How much of one core the event loop has used since it was last asked; databases work in other threads."""
+    """How much of one core the event loop uses, second by second; databases work in other threads."""
 
     def __init__(self) -> None:
         self._used, self._at = thread_time(), monotonic()
+        self._share = 0.0
 
     def heavy(self) -> bool:
-        """Return whether it was much."""
+        """Return whether it was much in the last second that has passed since it was asked."""
         used, at = thread_time(), monotonic()
-        share = (used - self._used) / max(at - self._at, 1e-3)
-        self._used, self._at = used, at
-        return share > _HEAVY
+        if (passed := at - self._at) >= 1:
+            self._share = (used - self._used) / passed
+            self._used, self._at = used, at
+        return self._share > _HEAVY
 
 
 @contextmanager

@@ -117,6 +117,7 @@ FULL = delta("get_weather", '{"a":1}')
         ([{"type": "error", "error": {"code": "rate_limit_exceeded", "message": "slow"}}], [StreamError("rate_limit", "slow")]),
         ([{"type": "error", "code": "rate_limit_exceeded", "message": "slow", "param": None}], [StreamError("rate_limit", "slow")]),
         ([{"error": "boom"}], [StreamError("unknown", "boom")]),
+        ([{"type": "error", "code": "server_error", "message": "sorry"}], [StreamError("server_error", "sorry")]),
     ],
 )  # fmt: skip
 def test_odd_frames(events, expected):
@@ -186,6 +187,8 @@ def test_failures_say_what_failed():
         ({"status": "in_progress", "output": []}, [Start(), END]),
         ({"output": [], "created_at": 5.0}, [Start("", "", 5), Finish(FinishReason.STOP), END]),
         ({"id": 7, "output": None, "error": None}, [Start(), Finish(FinishReason.STOP), END]),
+        ({"status": "failed", "output": [], "error": {"code": "server_error", "message": "x"}}, [Start(), Finish(FinishReason.ERROR), StreamError("server_error", "x"), END]),
+        ({"status": "failed", "output": [], "error": {"code": "image_content_policy_violation", "message": "x"}}, [Start(), Finish(FinishReason.ERROR), StreamError("content_filtered", "x"), END]),
         ({"status": "failed", "output": [], "error": {"message": "x"}}, [Start(), Finish(FinishReason.ERROR), StreamError("unknown", "x"), END]),
         ({"object": "list"}, [Start(), Finish(FinishReason.STOP), END, Unknown("body without output")]),
         ({"output": "x", "tool_calls": [1]}, [Start(), Finish(FinishReason.STOP), END, Unknown("output"), Unknown("tool_calls")]),

@@ -69,6 +69,11 @@ _CODES = {
     "token_cost_limit_exceeded": ErrorKind.USAGE_LIMIT_EXCEEDED,
     "content_filter": ErrorKind.CONTENT_FILTERED,
     "content_policy_violation": ErrorKind.CONTENT_FILTERED,
+    "image_content_policy_violation": ErrorKind.CONTENT_FILTERED,
+    "bio_policy": ErrorKind.CONTENT_FILTERED,
+    "misalignment_policy_violation": ErrorKind.CONTENT_FILTERED,
+    "invalid_prompt": ErrorKind.INVALID_REQUEST,
+    "vector_store_timeout": ErrorKind.TIMEOUT,
     "rate_limit_exceeded": ErrorKind.RATE_LIMIT,
     "RateLimitReached": ErrorKind.RATE_LIMIT,
     "slow_down": ErrorKind.RATE_LIMIT,
@@ -109,7 +114,8 @@ _BASE_RESP = {
     1039: ErrorKind.RATE_LIMIT,
     2013: ErrorKind.INVALID_REQUEST,
 }
-# Types that say less than the status does: OpenAI calls a missing key an invalid request too.
+# Types that say less than the status does: OpenAI calls a missing key an invalid request too. A failed response has
+# no type, and such a word as its code.
 _WEAK_TYPES = {
     "invalid_request_error": ErrorKind.INVALID_REQUEST,
     "server_error": ErrorKind.SERVER_ERROR,
@@ -171,8 +177,9 @@ def _kind(code: Any, type_: Any, message: Any, status: int) -> ErrorKind:
     if not status:
         status = _status(code)
     kind = kind_of_status(status)
-    if status not in KINDS_BY_STATUS and isinstance(type_, str):
-        kind = _WEAK_TYPES.get(type_, kind)
+    if status not in KINDS_BY_STATUS:
+        words = (word for word in (type_, code) if isinstance(word, str))
+        kind = next((_WEAK_TYPES[word] for word in words if word in _WEAK_TYPES), kind)
     if kind in _UNSPECIFIC and isinstance(message, str):
         for pattern, meant in _WORDING:
             if pattern.search(message):
