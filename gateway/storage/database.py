@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.settings import SettingsError
 from gateway.storage.known import Known
-from gateway.storage.migrate import NewerDatabase, migrate, revision
+from gateway.storage.migrate import HEAD, NewerDatabase, migrate, revision
 
 _READERS = 4
 _STATEMENT = 5.0
@@ -66,13 +66,18 @@ class Database:
         """
         async with self._usable():
             self._create()
-            return await migrate(self._writer)
+            # Only what has something to do waits for whoever writes now.
+            return HEAD if await self._revision() == HEAD else await migrate(self._writer)
 
     async def revision(self) -> str:
         """Return the revision of its tables without making any; empty: there are none."""
         if self._path and not self._path.exists():
             return ""
-        async with self._usable(), self._writer.begin() as connection:
+        async with self._usable():
+            return await self._revision()
+
+    async def _revision(self) -> str:
+        async with self.read() as connection:
             return await connection.run_sync(revision)
 
     @asynccontextmanager

@@ -61,5 +61,5 @@ def test_no_password_is_shown(tmp_path):
     place = "postgresql+asyncpg://me:s3cret-canary@127.0.0.1:1/x"
     done = run("migrate", cwd=tmp_path, GATEWAY_DATABASE_URL=place)
     assert done.returncode == 78
-    assert "me:***@127.0.0.1:1/x can't be used" in done.stderr
+    assert "GATEWAY_DATABASE_URL: the database at 127.0.0.1 can't be used" in done.stderr
     assert "s3cret" not in done.stdout + done.stderr
