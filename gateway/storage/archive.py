@@ -23,7 +23,7 @@ _TURN = 0.01
 """Seconds between two such transactions, in which records that wait come first."""
 _BUSY = 2.0
 """Seconds between two of them while the gateway has much to do."""
-_HEAVY = 0.2
+_HEAVY = 0.1
 """Of one core: from there on, it has."""
 _MEASURED = 0.2
 """Seconds over which that is measured, at least."""
