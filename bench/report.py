@@ -20,7 +20,8 @@ class Results:
     plain: dict[int, list[Plain]] = field(default_factory=lambda: {SMALL: [], MEDIUM: [], LARGE: []})
     streams: list[Streams] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
-    resident: list[float] = field(default_factory=list)
+    serving: list[float] = field(default_factory=list)  # resident, after the plain requests
+    resident: list[float] = field(default_factory=list)  # after all of it
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ ROWS = (
         "Time to first event, p99", lambda r: [1e3 * each.p99 for each in r.streams], "{:.2f} ms", ratio=False
     ),
     START := Row("Start to first answer", lambda r: r.starts, "{:.2f} s", ratio=False),
+    SERVING := Row("Resident after plain requests", lambda r: r.serving, "{:.0f} MB", ratio=False),
     MEMORY := Row("Resident after all of it", lambda r: r.resident, "{:.0f} MB", ratio=False),
 )
 
@@ -79,11 +81,14 @@ class Verdict:
 
 
 def verdicts(hop: Results, gateway: Results, direct: Streams) -> Iterator[Verdict]:
-    """The budgets of a gateway whose every answer is gated."""
-    for row, limit in ((PLAIN, 1.3), (EVENT, 1.25)):
+    """The budgets of a gateway whose every answer is gated, recorded and stored.
+
+    Its streams are left before they end, so their tokens are counted, for which a table of 80 MB is loaded.
+    """
+    for row, limit in ((PLAIN, 1.4), (EVENT, 1.3)):
         ratio = statistics.median(ratios(row, gateway, hop))
         yield Verdict(row.name, f"≤ {limit} of the hop's", f"{ratio:.2f}", ratio <= limit)
-    for row, limit in ((BODY, 10), (START, 1), (MEMORY, 80)):
+    for row, limit in ((BODY, 10), (START, 1), (SERVING, 120), (MEMORY, 210)):
         value = median(row, gateway)
         yield Verdict(row.name, "< " + row.format.format(limit), row.format.format(value), value < limit)
     added = median(FIRST, gateway) - 1e3 * direct.median

@@ -16,6 +16,8 @@ import structlog
 from gateway.core.credentials import PREFIX
 from gateway.settings import Settings, SettingsError
 
+HINTED = len(PREFIX) + 4
+"""The first characters of a virtual key, by which people tell it from others."""
 _FILE = "secret.key"
 _LEAST = 32
 _FORMAT = "v1"

@@ -1,26 +1,10 @@
 """The command line: what it says, and with which exit code it ends."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-
-
-def run(*arguments, cwd, stdin="", **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        cwd=cwd,
-        env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "HOME": str(cwd)} | environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+from tests.harness.command import ROOT, run
 
 
 def test_check_of_nothing_is_fine(tmp_path):

@@ -572,3 +572,28 @@ async def test_many_streams_at_once(gate):
     for name, got in zip(names, results, strict=True):
         assert f"text for {name}".encode() in got.response.body
         assert got.response.body.count(b"text for") == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "identified", "timed"),
+    [
+        (request("/healthz"), 200, False, False),
+        (request("/v1/openai/models", headers=["Bad Header: x"]), 400, False, False),
+        (request("/v1/openai/nowhere"), 404, True, False),
+        (
+            request("/v1/openai/models", headers=["connection: upgrade", "upgrade: websocket"]),
+            426,
+            True,
+            False,
+        ),
+        (request("/v1/openai/@nobody/models"), 404, True, True),
+        (request("/v1/openai/chat/completions", b"{"), 400, True, True),
+    ],
+    ids=["health", "not HTTP", "no endpoint", "upgrade", "no agent", "no JSON"],
+)
+async def test_headers_of_ours_on_answers_of_ours(gate, sent, status, identified, timed):
+    """What the README says: an id on all that is HTTP, a time where there is an endpoint."""
+    got = await gate.refused(sent)
+    assert got.response.status == status
+    assert (got.response.header("x-gateway-interaction-id") is not None) is identified
+    assert (got.response.header("x-gateway-overhead-ms") is not None) is timed

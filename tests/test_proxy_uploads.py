@@ -34,7 +34,7 @@ def spare_port() -> int:
 async def gate(spare_port: int) -> AsyncIterator[Scripted]:
     env = {
         "GATEWAY_TOGETHER_BASE_URL": f"http://127.0.0.1:{spare_port}",
-        "GATEWAY_TIMEOUTS_FIRST_BYTE": "1.5",
+        "GATEWAY_TIMEOUTS_FIRST_BYTE": "4",
         "GATEWAY_TIMEOUTS_GAP": "1.5",
     }
     async with scripted(env) as running:

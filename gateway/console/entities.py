@@ -20,7 +20,7 @@ from gateway.console.shapes import Listed
 from gateway.core.credentials import PREFIX
 from gateway.core.entities import KINDS, Entity
 from gateway.core.interaction import new_id
-from gateway.secrets import Keyring, new_virtual_key
+from gateway.secrets import HINTED, Keyring, new_virtual_key
 from gateway.settings import UNENFORCED
 from gateway.storage.queries import entities, state
 
@@ -30,7 +30,6 @@ _ELSEWHERE = frozenset({"provider_secrets"})
 _HIDDEN = frozenset({"hash", "ciphertext"})
 _FIXED = frozenset({"slug"})
 """Names by which other things, and what was recorded, know an entity."""
-_REFERENCES = {"agent": "agents", "agents": "agents", "team": "teams", "teams": "teams"}
 _CREATED = "~"
 """How a cursor begins that is beyond the rows of the file; no id does."""
 _IN_VAIN = "kept, but NOT enforced by this version"
@@ -44,7 +43,7 @@ def new_console_token() -> str:
 
 
 _SECRETS = {"virtual_keys": new_virtual_key, "console_tokens": new_console_token}
-_HINT = {"virtual_keys": len(PREFIX) + 4, "console_tokens": len(PREFIX) + len("console_") + 4}
+_HINT = {"virtual_keys": HINTED, "console_tokens": len("console_") + HINTED}
 
 
 class EntityRoutes:
@@ -176,29 +175,18 @@ class EntityRoutes:
 
     def _check(self, entity: Entity) -> None:
         """Raise ``Refusal`` for values that can't be, or that lead nowhere."""
-        if problem := entity.problem():
-            field, why = problem
-            raise Refusal(400, f"{why[0].upper()}{why[1:]}.", field)
+        for found in (entity.problem(), self._data.snapshot.dangling(entity)):
+            if found:
+                field, why = found
+                raise Refusal(400, f"{why[0].upper()}{why[1:]}.", field)
         if any(row.natural_key == entity.natural_key for row in self._data.declared(self._kind)):
             raise Refusal(409, f"The configuration file has this {self._noun} already.")
-        for field in entity.__struct_fields__:
-            for name in _names(getattr(entity, field)):
-                if field in _REFERENCES and name not in getattr(self._data.snapshot, _REFERENCES[field]):
-                    raise Refusal(400, f"There is none of this name among the {_REFERENCES[field]}.", field)
-                if field in ("provider", "providers") and name not in self._data.snapshot.providers:
-                    raise Refusal(400, "There is no such provider.", field)
 
 
 def entity_routes(data: Data, keyring: Keyring) -> list[Route]:
     """Return the routes of every kind."""
     kinds = [kind for kind in KINDS if kind not in _ELSEWHERE]
     return [route for kind in kinds for route in EntityRoutes(kind, data, keyring).routes()]
-
-
-def _names(value: Any) -> list[str]:
-    return [
-        name for name in (value if isinstance(value, tuple) else (value,)) if isinstance(name, str) and name
-    ]
 
 
 def _given(body: msgspec.Struct) -> Iterator[tuple[str, Any]]:

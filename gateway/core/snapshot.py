@@ -29,6 +29,8 @@ AuthMode = Literal["passthrough", "required", "open"]
 Entities = Mapping[str, Sequence[Entity]]
 """By kind."""
 
+_REFERENCES = {"agent": "agents", "agents": "agents", "team": "teams", "teams": "teams"}
+"""Fields that name other entities, and of which kind."""
 _Kind = TypeVar("_Kind", bound=Entity)
 _Named = TypeVar("_Named", Agent, Team, User)
 
@@ -57,6 +59,19 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     model_optimization_rules: tuple[ModelOptimizationRule, ...] = ()
     prices: Mapping[tuple[str, str], Price] = {}
     """By provider and model."""
+
+    def dangling(self, entity: Entity) -> tuple[str, str] | None:
+        """Return the first field that names what is not there, and what is wrong; ``None`` if there is none."""
+        for field in entity.__struct_fields__:
+            value = getattr(entity, field)
+            for name in value if isinstance(value, tuple) else (value,):
+                if not name:
+                    continue
+                if field in _REFERENCES and name not in getattr(self, _REFERENCES[field]):
+                    return field, f"there is none of this name among the {_REFERENCES[field]}"
+                if field in ("provider", "providers") and name not in self.providers:
+                    return field, "there is no such provider"
+        return None
 
     def __repr__(self) -> str:
         return f"<Snapshot of version {self.version}>"

@@ -10,6 +10,7 @@ from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
 from gateway.core.redaction import Redactor, without_key
+from gateway.core.search import SEARCHED, searchable
 from gateway.core.stage import Stage
 from gateway.core.view import Path, Usage
 
@@ -18,8 +19,9 @@ Store = Callable[[Sequence[Started], Sequence[Record]], None]
 _NO_USAGE = Usage()
 _SMALL = 2048
 """Bytes of a request that is stored whole: to share so few with the next turn costs more than it saves."""
-_OTHERWISE = frozenset({"cost", "baseline_cost", "saved", "price", "unreadable", "unknown"})
-"""Fields of a line that are stored in another form, or not at all."""
+_NO_LINE = ("request", "forwarded", "response", "text", "tools", "notes")
+"""Fields of a row that its line leaves out."""
+_asdict = msgspec.structs.asdict
 
 
 class InteractionLog(Stage):
@@ -53,12 +55,16 @@ class InteractionLog(Stage):
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Write one line each; store one record each, of those whose caller was known."""
-        lines = [record(i) for i in batch]
+        rows = [_row(i) for i in batch]
+        self._write([_line(row, i) for row, i in zip(rows, batch, strict=True)])
         # Whoever is not let in leaves a line, but must not be able to fill the database.
-        rows = [self._row(i, line) for i, line in zip(batch, lines, strict=True) if i.principal is not None]
-        self._write(lines)
-        if rows:
-            self._store([], rows)
+        known = [(row, i) for row, i in zip(rows, batch, strict=True) if i.principal is not None]
+        if self._bodies:
+            for row, i in known:
+                if not i.endpoint.opaque:
+                    self._add_bodies(row, i)
+        if known:
+            self._store([], [row for row, _ in known])
 
     def _started(self, i: Interaction) -> Started:
         principal = i.principal
@@ -72,27 +78,14 @@ class InteractionLog(Stage):
             (principal.virtual_key or None) if principal else None,
         )
 
-    def _row(self, i: Interaction, line: dict[str, Any]) -> Record:
-        calls = i.completion.tool_calls
-        row = Record(
-            **{name: value for name, value in line.items() if name not in _OTHERWISE and value is not None},
-            cost=i.cost,
-            baseline_cost=i.baseline_cost,
-            saved=msgspec.structs.asdict(i.saved),
-            price=dict(i.price) if i.price else None,
-            tools=tuple(dict.fromkeys(call.name for call in calls)) if calls else (),
-        )
-        if i.unknown:
-            row.notes = {"unknown": i.unknown}
-        if self._bodies and not i.endpoint.opaque:
-            self._add_bodies(row, i)
-        return row
-
     def _add_bodies(self, row: Record, i: Interaction) -> None:
         body, response, forwarded = i.request.body, bytes(i.response), i.forwarded
         history = i.request.history
         if (credential := i.credential) is not None:
             response = without_key(response, credential.secret or credential.key)
+        if i.streamed and not self._redactor:
+            # To read a stream once more for what it said would cost far more than to say it now.
+            row.text = searchable(i.request, i.completion, SEARCHED)
         if self._redactor:
             body, response, forwarded = map(self._redactor.body, (body, response, forwarded))
             row.request = self._split(body, history)
@@ -119,56 +112,76 @@ class InteractionLog(Stage):
 
 def record(i: Interaction) -> dict[str, Any]:
     """Return an interaction as the fields of ``interfaces.md`` §5; what is not known is ``None``."""
+    return _line(_row(i), i)
+
+
+def _row(i: Interaction) -> Record:
+    """Return what is counted of an interaction."""
     completion = i.completion
     usage = completion.usage or _NO_USAGE
     session, session_source = i.session or (None, None)
     principal = i.principal
-    return {
-        "id": i.id,
-        "source": "api",
-        "started_at": i.started_at,
-        "provider": i.provider.name,
-        "endpoint": i.endpoint.name,
-        "agent": principal.agent if principal else None,
-        "user": i.user or None,
-        "team": (principal.team or None) if principal else None,
-        "virtual_key": (principal.virtual_key or None) if principal else None,
-        "external_agent": i.external_agent or None,
-        "session": session,
-        "session_source": session_source,
-        "run": i.run or None,
-        "client": i.client or None,
-        "streamed": i.streamed,
-        "requested_model": i.requested_model or None,
-        "model": i.request.model or i.requested_model or None,
-        "response_model": completion.model or None,
-        "status": i.status or None,
-        "outcome": i.outcome,
-        "error_kind": i.error_kind,
-        "error": i.error.message if i.error else None,
-        "finish_reason": completion.finish_reason,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read_tokens": usage.cache_read_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "usage_source": i.usage_source or ("reported" if completion.usage else "none"),
-        "cost": dollars(i.cost),
-        "baseline_cost": dollars(i.baseline_cost),
-        "saved": {name: dollars(amount) for name, amount in msgspec.structs.asdict(i.saved).items()},
-        "price": i.price,
-        "first_byte_ms": _since(i.started, i.first_byte),
-        "first_token_ms": _since(i.started, i.first_token),
-        "duration_ms": _since(i.started, i.finished),
-        "overhead_ms": None if i.overhead is None else round(i.overhead * 1000, 3),
-        "blocked_tools": i.blocked_tools or None,
-        "attempts": i.attempts,
-        "unreadable": i.unreadable or None,
-        "unknown": i.unknown or None,
-        "request_bytes": i.request_bytes,
-        "response_bytes": i.response_bytes,
-    }
+    calls = completion.tool_calls
+    return Record(
+        id=i.id,
+        started_at=i.started_at,
+        provider=i.provider.name,
+        endpoint=i.endpoint.name,
+        agent=principal.agent if principal else None,
+        user=i.user or None,
+        team=(principal.team or None) if principal else None,
+        virtual_key=(principal.virtual_key or None) if principal else None,
+        external_agent=i.external_agent or None,
+        session=session,
+        session_source=session_source,
+        run=i.run or None,
+        client=i.client or None,
+        streamed=i.streamed,
+        requested_model=i.requested_model or None,
+        model=i.request.model or i.requested_model or None,
+        response_model=completion.model or None,
+        status=i.status or None,
+        outcome=i.outcome,
+        error_kind=i.error_kind,
+        error=i.error.message if i.error else None,
+        finish_reason=completion.finish_reason,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        usage_source=i.usage_source or ("reported" if completion.usage else "none"),
+        cost=i.cost,
+        baseline_cost=i.baseline_cost,
+        saved=_asdict(i.saved),
+        price=dict(i.price) if i.price else None,
+        first_byte_ms=_since(i.started, i.first_byte),
+        first_token_ms=_since(i.started, i.first_token),
+        duration_ms=_since(i.started, i.finished),
+        overhead_ms=None if i.overhead is None else round(i.overhead * 1000, 3),
+        context_trusted=not i.context_untrusted if principal else None,
+        blocked_tools=i.blocked_tools,
+        notes={"unknown": i.unknown} if i.unknown else {},
+        attempts=i.attempts,
+        request_bytes=i.request_bytes,
+        response_bytes=i.response_bytes,
+        tools=tuple(dict.fromkeys(call.name for call in calls)) if calls else (),
+    )
+
+
+def _line(row: Record, i: Interaction) -> dict[str, Any]:
+    """Return a row without bodies as people read it."""
+    line = _asdict(row)
+    for name in _NO_LINE:
+        del line[name]
+    line["cost"] = dollars(row.cost)
+    line["baseline_cost"] = dollars(row.baseline_cost)
+    line["saved"] = {name: dollars(amount) for name, amount in (row.saved or {}).items()}
+    line["blocked_tools"] = row.blocked_tools or None
+    line["unreadable"] = i.unreadable or None
+    line["unknown"] = i.unknown or None
+    return line
 
 
 def _since(start: float, end: float | None) -> float | None:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.settings import SettingsError
 from gateway.storage.known import Known
-from gateway.storage.migrate import NewerDatabase, migrate
+from gateway.storage.migrate import HEAD, NewerDatabase, migrate, revision
 
 _READERS = 4
 _STATEMENT = 5.0
@@ -52,15 +52,33 @@ class Database:
         self._writer = self._engine(1)
         self._readers = self._engine(_READERS, read_only=True)
 
-    async def open(self) -> None:
-        """Bring the database to this version's tables. Never replaces one that can't be read."""
-        try:
+    @property
+    def place(self) -> str:
+        """What may be said of where it is: a password that is not escaped, or is an option, may be anywhere else."""
+        if self._path is not None:
+            return str(self._path)
+        return f"the database at {(self._url.host or 'a socket').rpartition('@')[2]}"
+
+    async def open(self) -> str:
+        """Bring the database to this version's tables. Never replaces one that can't be read.
+
+        Returns the revision of those that it had; empty: none.
+        """
+        async with self._usable():
             self._create()
-            await migrate(self._writer)
-        except _UNUSABLE as error:
-            await self.close()
-            reason = getattr(error, "orig", None) or error
-            raise DatabaseUnusable(f"{self._place} can't be used: {reason}") from error
+            # Only what has something to do waits for whoever writes now.
+            return HEAD if await self._revision() == HEAD else await migrate(self._writer)
+
+    async def revision(self) -> str:
+        """Return the revision of its tables without making any; empty: there are none."""
+        if self._path and not self._path.exists():
+            return ""
+        async with self._usable():
+            return await self._revision()
+
+    async def _revision(self) -> str:
+        async with self.read() as connection:
+            return await connection.run_sync(revision)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -80,12 +98,15 @@ class Database:
         await self._readers.dispose()
         await self._writer.dispose()
 
-    @property
-    def _place(self) -> str:
-        """What may be said of where it is: a password that is not escaped, or is an option, may be anywhere else."""
-        if self._path is not None:
-            return str(self._path)
-        return f"the database at {(self._url.host or 'a socket').rpartition('@')[2]}"
+    @asynccontextmanager
+    async def _usable(self) -> AsyncIterator[None]:
+        """Say of a failure that it is the database's."""
+        try:
+            yield
+        except _UNUSABLE as error:
+            await self.close()
+            reason = getattr(error, "orig", None) or error
+            raise DatabaseUnusable(f"{self.place} can't be used: {reason}") from error
 
     def _create(self) -> None:
         """Make the file before SQLite does: it holds what was said, so it is the owner's alone."""
@@ -133,10 +154,11 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
         cursor = connection.cursor()
         for pragma in (
             f"busy_timeout = {int(_STATEMENT * 1000)}",
+            "page_size = 16384",  # of a new file: a batch touches fewer pages, and each costs a call
             "journal_mode = WAL",
             "synchronous = NORMAL",
-            "cache_size = -16384",  # KiB
-            "wal_autocheckpoint = 8000",  # pages: those that change again and again are copied and synced once
+            "cache_size = -4096",  # KiB
+            "wal_autocheckpoint = 2000",  # pages: those that change again and again are copied and synced once
             f"query_only = {int(read_only)}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

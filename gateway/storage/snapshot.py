@@ -93,11 +93,16 @@ class Refresh:
         self._task: asyncio.Task[None] | None = None
         self.snapshots = Snapshots(self._built())
 
-    async def start(self) -> None:
-        """Load what was created, and begin to look."""
+    async def load(self) -> Snapshot:
+        """Load what was created; return what holds with it."""
         if self._source is not None:
             self._version, self._created = await self._source.load()
             self.snapshots.current = self._built()
+        return self.snapshots.current
+
+    async def start(self) -> None:
+        """Load what was created, and begin to look."""
+        await self.load()
         self._task = spawn(self._run(), name="snapshot")
 
     def stop(self) -> None:

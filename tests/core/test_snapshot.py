@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.core.entities import KINDS, Agent, ConsoleToken, Limit, Price, VirtualKey
+from gateway.core.entities import KINDS, Agent, ConsoleToken, Limit, Price, Team, VirtualKey
 from gateway.core.snapshot import Snapshots, build, merged
 
 HASH = "0f" * 32
@@ -33,6 +33,24 @@ def test_a_slug_can_not_take_the_place_of_another_ones_id():
     victim, thief = Agent(id="1", slug="victim"), Agent(id="2", slug="1")
     for order in ([victim, thief], [thief, victim]):
         assert build({"agents": order}).agents["1"] is victim
+
+
+@pytest.mark.parametrize(
+    ("entity", "field"),
+    [
+        (VirtualKey(name="k", agent="support", team="care", providers=("acme",)), None),
+        (VirtualKey(name="k", agent="1", user="anybody"), None),
+        (VirtualKey(name="k", agent="nobody"), "agent"),
+        (VirtualKey(name="k", team="support"), "team"),
+        (VirtualKey(name="k", providers=("acme", "acne")), "providers"),
+        (Price(provider="acne", model="m"), "provider"),
+        (Limit(kind="cost", scope_id="nobody"), None),
+    ],
+)
+def test_what_is_named_must_be_there(entity, field):
+    entities = {"agents": [Agent(id="1", slug="support")], "teams": [Team(id="2", slug="care")]}
+    found = build(entities, providers={"acme": None}).dangling(entity)
+    assert (found and found[0]) == field
 
 
 def test_the_default_agent_needs_no_making():

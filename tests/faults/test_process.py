@@ -10,10 +10,11 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 import pytest_asyncio
@@ -24,6 +25,7 @@ from tests.harness.dialects import DIALECTS
 from tests.harness.load import INPUT_TOKENS, OUTPUT_TOKENS, Load, median_overhead
 from tests.harness.process import Gateway
 from tests.harness.upstream import ScriptedUpstream, begin, compile_script, head, say, sleep
+from tests.storage.postgresql import Server
 
 SLOWER = 1.0  # milliseconds of the gateway's own that a fault of the database may add to the median
 COMMITTED_WITHIN = 0.5  # seconds from the end of an answer until no crash can lose it
@@ -233,3 +235,76 @@ async def test_p17_when_the_queue_is_full_bodies_go_first(place, upstream):
 
 def test_the_limits_of_this_process_are_not_changed():
     assert psutil.Process(os.getpid()).rlimit(psutil.RLIMIT_FSIZE)[0] == psutil.RLIM_INFINITY
+
+
+class Shared(Place):
+    """A place whose database is a PostgreSQL server."""
+
+    def __init__(self, folder: Path, upstream: ScriptedUpstream, url: str) -> None:
+        super().__init__(folder, upstream)
+        self._env["GATEWAY_DATABASE_URL"] = url
+        self._url = url.replace("+asyncpg", "")
+
+    async def query(self, sql: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self._url)
+        try:
+            return await connection.fetch(sql)
+        finally:
+            await connection.close()
+
+    async def missing(self, load: Load, deadline: float = 20) -> set[str]:
+        wanted = {answer.id for answer in load.answers}
+        end = time.monotonic() + deadline
+        while True:
+            left = wanted - {row["id"] for row in await self.query("SELECT id FROM interactions")}
+            if not left or time.monotonic() > end:
+                return left
+            await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    made.start()
+    yield made
+    made.remove()
+
+
+async def test_p11_postgresql_restarted_under_load(tmp_path, upstream, server):
+    place = Shared(tmp_path / "state", upstream, server.url("postgres"))
+    gateway = await place.start()
+    async with Load(gateway.port, upstream, pause=0.01) as load:
+        await asyncio.sleep(1.5)
+        down = time.monotonic()
+        await asyncio.to_thread(server.stop)
+        await asyncio.sleep(8.0)  # longer than the patience: what comes is spilled
+        await asyncio.to_thread(server.start)
+        up = time.monotonic()
+        await asyncio.sleep(2.0)
+    assert not load.failures
+    before, during = load.between(0, down), load.between(down, up)
+    assert len(during) > 100
+    slower = median_overhead(during) - median_overhead(before)
+    assert slower < SLOWER, f"a database that is away costs a request {slower:.2f} ms"
+    missing = await place.missing(load)
+    assert not missing, f"{len(missing)} of {len(load.answers)} are lost: {states(gateway)}"
+    [sums] = await place.query("SELECT sum(requests) AS n, sum(output_tokens) AS t FROM usage_by_hour")
+    assert (sums["n"], sums["t"]) == (len(load.answers), len(load.answers) * OUTPUT_TOKENS)
+    assert await stopped(gateway) == 0
+
+
+async def test_p11_killed_backend_in_the_midst(tmp_path, upstream, server):
+    place = Shared(tmp_path / "state", upstream, server.url("postgres"))
+    gateway = await place.start()
+    async with Load(gateway.port, upstream, pause=0.01) as load:
+        for _ in range(10):
+            await asyncio.sleep(0.3)
+            await place.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'llm-gateway'"
+            )
+    assert not load.failures
+    missing = await place.missing(load)
+    assert not missing, f"{len(missing)} of {len(load.answers)} are lost: {states(gateway)}"
+    [sums] = await place.query("SELECT sum(requests) AS n FROM usage_by_hour")
+    assert sums["n"] == len(load.answers)
+    assert await stopped(gateway) == 0

@@ -104,6 +104,10 @@ class Rig:
             await self.good_answer(DIALECTS[name], keep=False)
         async with Healthy(self.gateway, self.upstream, self.healthy):
             await asyncio.sleep(0.05)
+        # As many connections to the database as it ever opens, each with a thread and files of its own.
+        ask = b"GET /api/statistics HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
+        for _ in range(3):
+            await asyncio.gather(*(exchange(self.gateway.console_port, ask) for _ in range(16)))
         await self.upstream.reset()
         await asyncio.sleep(0.2)
         self.baseline = self.gateway.sample()
