@@ -19,6 +19,7 @@ from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
 from gateway.core.recollection import Recollection
 from gateway.core.redaction import Redactor
+from gateway.core.search import SEARCHED
 from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Pipeline, Stage
 from gateway.exchange import Parts
@@ -45,8 +46,6 @@ from gateway.watchdog import Watchdog
 _LAST_WORDS = 6.0
 """Seconds for the ends of answers that are interrupted."""
 _BACKLOG = 1024
-_SEARCHED = 64 << 10
-"""Characters of one interaction that text search finds."""
 
 _log = structlog.get_logger()
 
@@ -233,7 +232,7 @@ class Gateway:
     def _text_of(self, found: Unread) -> str:
         """Return the text by which a stored interaction is found."""
         providers = self._refresh.snapshots.current.providers
-        said = Recollection(providers, found.record, found.request, found.response).searchable(_SEARCHED)
+        said = Recollection(providers, found.record, found.request, found.response).searchable(SEARCHED)
         return said.encode(errors="replace").decode()
 
     async def _close(self) -> None:

@@ -22,6 +22,8 @@ _LONG = 0.1
 """Seconds after which an answer that is under way is noted as begun."""
 _ENOUGH = 32
 """Interactions that are worked off at once: more of them would push what is needed next out of the caches."""
+_MUCH = 128 << 10
+"""Bytes of an interaction that is worked off at once."""
 _OVERHEAD = 2048
 """Bytes that an interaction takes beside its bodies, roughly."""
 _MOST = 4
@@ -108,7 +110,7 @@ class Recorder:
         self.size += size
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY, self._wake.set)
-        elif len(self._queue) == _ENOUGH:
+        if len(self._queue) == _ENOUGH or size > _MUCH:
             self._wake.set()
 
     async def close(self) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from gateway.core.adapter import RequestAdapter
 from gateway.core.view import Completion, Message, Part
 
-_SEARCHED = frozenset({"text", "tool_call", "tool_result"})
+SEARCHED = 64 << 10
+"""Characters of one interaction that search finds."""
+_TYPES = frozenset({"text", "tool_call", "tool_result"})
 
 
 def searchable(request: RequestAdapter, completion: Completion, limit: int) -> str:
@@ -45,7 +47,7 @@ def _text(parts: Iterable[Part]) -> str:
     return "\n".join(
         words
         for part in parts
-        if part.type in _SEARCHED
+        if part.type in _TYPES
         for words in (part.name, part.text, part.arguments)
         if words
     )

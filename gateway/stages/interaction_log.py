@@ -10,6 +10,7 @@ from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
 from gateway.core.redaction import Redactor, without_key
+from gateway.core.search import SEARCHED, searchable
 from gateway.core.stage import Stage
 from gateway.core.view import Path, Usage
 
@@ -82,6 +83,9 @@ class InteractionLog(Stage):
         history = i.request.history
         if (credential := i.credential) is not None:
             response = without_key(response, credential.secret or credential.key)
+        if i.streamed and not self._redactor:
+            # To read a stream once more for what it said would cost far more than to say it now.
+            row.text = searchable(i.request, i.completion, SEARCHED)
         if self._redactor:
             body, response, forwarded = map(self._redactor.body, (body, response, forwarded))
             row.request = self._split(body, history)

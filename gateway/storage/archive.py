@@ -23,8 +23,10 @@ _TURN = 0.01
 """Seconds between two such transactions, in which records that wait come first."""
 _BUSY = 2.0
 """Seconds between two of them while the gateway has much to do."""
-_HEAVY = 0.2
+_HEAVY = 0.1
 """Of one core: from there on, it has."""
+_MEASURED = 0.2
+"""Seconds over which that is measured, at least."""
 _CHORES = 600.0
 """Seconds between two looks for bodies that are too old."""
 
@@ -109,9 +111,9 @@ class Archive:
             await self._unread.wait()
             self._unread.clear()
             with _put_off("search"):
-                while await self._index_some():
-                    if await self._stopped(_BUSY if load.heavy() else _TURN):
-                        return
+                more = True
+                while more and not await self._stopped(_BUSY if load.heavy() else _TURN):
+                    more = await self._index_some()
 
     async def _index_some(self) -> bool:
         async with self.database.read() as connection:
@@ -140,19 +142,20 @@ class Archive:
 
 
 class Load:
-    """How much of one core the event loop uses, second by second; databases work in other threads."""
+    """Whether the event loop has had much to do of late; databases work in other threads."""
 
     def __init__(self) -> None:
         self._used, self._at = thread_time(), monotonic()
-        self._share = 0.0
+        self._quiet_from = 0.0
 
     def heavy(self) -> bool:
-        """Return whether it was much in the last second that has passed since it was asked."""
+        """Return whether it had, when it was last measured or in the second before."""
         used, at = thread_time(), monotonic()
-        if (passed := at - self._at) >= 1:
-            self._share = (used - self._used) / passed
+        if (passed := at - self._at) >= _MEASURED:
+            if used - self._used > _HEAVY * passed:
+                self._quiet_from = at + 1
             self._used, self._at = used, at
-        return self._share > _HEAVY
+        return at < self._quiet_from
 
 
 @contextmanager

@@ -157,7 +157,7 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
             "page_size = 16384",  # of a new file: a batch touches fewer pages, and each costs a call
             "journal_mode = WAL",
             "synchronous = NORMAL",
-            "cache_size = -16384",  # KiB
+            "cache_size = -4096",  # KiB
             "wal_autocheckpoint = 2000",  # pages: those that change again and again are copied and synced once
             f"query_only = {int(read_only)}",
         ):

@@ -25,6 +25,8 @@ _PATIENCE = 5.0
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between tries."""
 _BATCH = 500
+_MUCH = 4 << 20
+"""Bytes that are committed at once."""
 _DELAY = 0.1
 """Seconds until what was handed over is committed."""
 _LAST_TRY = 2.0
@@ -111,7 +113,7 @@ class Journal:
             size = _size(entry)
             self._queue.append((entry, size, now))
             self.size += size
-        if len(self._queue) >= _BATCH:
+        if len(self._queue) >= _BATCH or self.size > _MUCH:
             self._wake.set()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._wake.set)

@@ -10,6 +10,8 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.storage.creation import create
+
 HEAD = "0001"
 """The newest revision in ``migrations/versions``."""
 
@@ -52,7 +54,15 @@ def _upgrade(connection: Connection) -> str:
     before = revision(connection)
     if before == HEAD:
         return before
+    if not inspect(connection).get_table_names():
+        create(connection, HEAD)
+    else:
+        upgrade(connection)
+    return before
 
+
+def upgrade(connection: Connection) -> None:
+    """Bring tables of an earlier version, or none, to this one's, step by step."""
     from alembic import command  # noqa: PLC0415  # only where it is needed, as said above
     from alembic.config import Config  # noqa: PLC0415  # as above
 
@@ -60,4 +70,3 @@ def _upgrade(connection: Connection) -> str:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)
-    return before

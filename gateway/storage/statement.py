@@ -63,7 +63,7 @@ def _for_rows(sql: str, count: int) -> str:
 async def _on_sqlite(
     connection: AsyncConnection,
     sql: str,
-    together: Sequence[tuple[int, str]],
+    bundles: Sequence[tuple[int, str]],
     rows: Sequence[tuple[Any, ...]],
 ) -> None:
     """Go to the driver itself: one change of threads, where a cursor of SQLAlchemy's is three.
@@ -75,7 +75,7 @@ async def _on_sqlite(
     driver = raw.driver_connection
     start = 0
     try:
-        for count, statement in together:
+        for count, statement in bundles:
             while len(rows) - start >= count:
                 values = tuple(chain.from_iterable(rows[start : start + count]))
                 await driver.execute_fetchall(statement, values)  # in one go

@@ -113,8 +113,16 @@ def test_turns(now, away, delay):
     assert Turn().away(now) == 0
 
 
-def results(name: str, *, plain: float = 1e-4, event: float = 1e-5, megabyte: float = 1e-3) -> Results:
-    made = Results(name, starts=[0.3], resident=[50.0], streams=[Streams(10, 10 * event, [0.001, 0.002])])
+def results(
+    name: str, *, plain: float = 1e-4, event: float = 1e-5, megabyte: float = 1e-3, serving: float = 50.0
+) -> Results:
+    made = Results(
+        name,
+        starts=[0.3],
+        serving=[serving],
+        resident=[50.0],
+        streams=[Streams(10, 10 * event, [0.001, 0.002])],
+    )
     for size, cpu in ((report.SMALL, plain), (report.MEDIUM, plain), (report.LARGE, megabyte)):
         made.plain[size].append(Plain(10, 1.0, 10 * cpu))
     return made
@@ -124,10 +132,11 @@ def results(name: str, *, plain: float = 1e-4, event: float = 1e-5, megabyte: fl
     ("change", "missed"),
     [
         ({}, []),
-        ({"plain": 1.29e-4}, []),
-        ({"plain": 1.31e-4}, ["CPU per plain request, 1 kB"]),
-        ({"event": 1.26e-5}, ["CPU per streamed event"]),
+        ({"plain": 1.39e-4}, []),
+        ({"plain": 1.41e-4}, ["CPU per plain request, 1 kB"]),
+        ({"event": 1.31e-5}, ["CPU per streamed event"]),
         ({"megabyte": 0.011}, ["CPU per request of 1 MB"]),
+        ({"serving": 121.0}, ["Resident after plain requests"]),
     ],
 )
 def test_verdicts(change, missed):

@@ -7,6 +7,7 @@ import openai
 from google import genai
 from google.genai import types
 
+from tests.harness.canaries import CLIENT_KEYS
 from tests.harness.process import Gateway
 
 Door = Literal["prefix", "root"]
@@ -24,26 +25,26 @@ def url(gateway: Gateway, provider: str, door: Door = "prefix", agent: str = "")
 def openai_client(
     gateway: Gateway, door: Door = "prefix", agent: str = "", provider: str = "openai", **options: Any
 ) -> openai.OpenAI:
-    options = {"api_key": "sk-test", "max_retries": 0} | options
+    options = {"api_key": CLIENT_KEYS["openai"], "max_retries": 0} | options
     return openai.OpenAI(base_url=url(gateway, provider, door, agent), **options)
 
 
 def async_openai_client(gateway: Gateway, door: Door = "prefix", **options: Any) -> openai.AsyncOpenAI:
-    options = {"api_key": "sk-test", "max_retries": 0} | options
+    options = {"api_key": CLIENT_KEYS["openai"], "max_retries": 0} | options
     return openai.AsyncOpenAI(base_url=url(gateway, "openai", door), **options)
 
 
 def anthropic_client(
     gateway: Gateway, door: Door = "prefix", agent: str = "", **options: Any
 ) -> anthropic.Anthropic:
-    options = {"api_key": "sk-ant-test", "max_retries": 0} | options
+    options = {"api_key": CLIENT_KEYS["anthropic"], "max_retries": 0} | options
     return anthropic.Anthropic(base_url=url(gateway, "anthropic", door, agent), **options)
 
 
 def async_anthropic_client(
     gateway: Gateway, door: Door = "prefix", **options: Any
 ) -> anthropic.AsyncAnthropic:
-    options = {"api_key": "sk-ant-test", "max_retries": 0} | options
+    options = {"api_key": CLIENT_KEYS["anthropic"], "max_retries": 0} | options
     return anthropic.AsyncAnthropic(base_url=url(gateway, "anthropic", door), **options)
 
 
@@ -55,4 +56,4 @@ def gemini_client(
         headers=headers,
         retry_options=types.HttpRetryOptions(attempts=1),
     )
-    return genai.Client(api_key="AIza-test", http_options=http)
+    return genai.Client(api_key=CLIENT_KEYS["gemini"], http_options=http)

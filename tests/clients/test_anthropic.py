@@ -4,6 +4,7 @@ import anthropic
 import pytest
 
 from tests.clients.sdk import anthropic_client, async_anthropic_client
+from tests.harness.canaries import CLIENT_KEYS
 
 WEATHER = {
     "name": "get_weather",
@@ -114,7 +115,7 @@ def test_older_clients_key_header(demo):
     """Older versions send `x-api-key` alone."""
     headers = {
         "authorization": anthropic.Omit(),
-        "x-api-key": "sk-ant-test",
+        "x-api-key": CLIENT_KEYS["anthropic"],
         "anthropic-version": "2023-06-01",
     }
     with anthropic_client(demo, default_headers=headers) as client:

@@ -19,6 +19,7 @@ LIMITS = {
     "GATEWAY_TIMEOUTS_GAP": "1.5",
     "GATEWAY_CLIENT_STALL": "2",
     "GATEWAY_BODY_LIMIT": "1048576",
+    "GATEWAY_RECORD_BODY_LIMIT": "262144",  # what is kept of an answer counts, too
     "GATEWAY_DRAIN_ACCEPT": "0",
     "GATEWAY_DRAIN_FINISH": "1",
 }

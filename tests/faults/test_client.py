@@ -15,7 +15,9 @@ from tests.harness.upstream import Split, compile_script
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = 8
-MEMORY = (STALLED + 4) << 20  # one MiB for each of them, and what an allocator keeps
+MEMORY = (
+    STALLED + 4
+) << 20  # one MiB for each of them, with what is kept for the record, and what an allocator keeps
 
 
 @pytest.mark.parametrize(

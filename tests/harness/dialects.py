@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 import orjson
 
+from tests.harness.canaries import CLIENT_KEYS
+
 TOOLS = ("allowed_tool", "canary_tool")
 _SCHEMA = {"type": "object", "properties": {"canary_arg": {"type": "string"}}}
 
@@ -66,7 +68,7 @@ class Dialect:
     provider: ClassVar[str]
     model: ClassVar[str]
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
-    key_header: ClassVar[tuple[str, str]] = ("authorization", "Bearer sk-test-key")
+    key_header: ClassVar[tuple[str, str]] = ("authorization", f"Bearer {CLIENT_KEYS['openai']}")
 
     def path(self, *, stream: bool, model: str = "") -> str:
         raise NotImplementedError
@@ -97,6 +99,10 @@ class Dialect:
         return orjson.dumps(
             {"error": {"message": "vendor says no", "type": "vendor_type", "code": "vendor_code"}}
         )
+
+    def stream_error(self) -> list[bytes]:
+        """The vendor's own error, in the middle of a stream."""
+        raise NotImplementedError
 
     def check_error(self, status: int, body: bytes) -> None:
         """A body of ours for this status has the vendor's shape and our names."""
@@ -184,6 +190,10 @@ class Chat(Dialect):
 
     def end(self) -> list[bytes]:
         return [sse(b"[DONE]")]
+
+    def stream_error(self) -> list[bytes]:
+        error = {"message": "vendor says no", "type": "server_error", "param": None, "code": None}
+        return [sse({"error": error})]
 
     def whole(self, text: str = "Hello, world.", tool: str = "") -> bytes:
         message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
@@ -282,6 +292,10 @@ class Responses(Dialect):
             )
         ]
 
+    def stream_error(self) -> list[bytes]:
+        error = {"code": "server_error", "message": "vendor says no"}
+        return [self._event("response.failed", response=self._response("failed", []) | {"error": error})]
+
     def whole(self, text: str = "Hello, world.", tool: str = "") -> bytes:
         return orjson.dumps(self._response("completed", self._output(text, tool)))
 
@@ -303,7 +317,7 @@ class Anthropic(Dialect):
     name = "anthropic"
     provider = "anthropic"
     model = "claude-scenario"
-    key_header = ("anthropic-version: 2023-06-01\r\nx-api-key", "sk-ant-test-key")
+    key_header = ("anthropic-version: 2023-06-01\r\nx-api-key", CLIENT_KEYS["anthropic"])
 
     def path(self, *, stream: bool, model: str = "") -> str:
         return "/v1/messages"
@@ -359,6 +373,9 @@ class Anthropic(Dialect):
     def end(self) -> list[bytes]:
         return [self._event("message_stop")]
 
+    def stream_error(self) -> list[bytes]:
+        return [self._event("error", error={"type": "overloaded_error", "message": "vendor says no"})]
+
     def whole(self, text: str = "Hello, world.", tool: str = "") -> bytes:
         block: dict[str, Any] = {"type": "text", "text": text}
         if tool:
@@ -388,7 +405,7 @@ class Gemini(Dialect):
     name = "gemini"
     provider = "gemini"
     model = "gemini-2.5-flash"
-    key_header = ("x-goog-api-key", "AIza-test-key")
+    key_header = ("x-goog-api-key", CLIENT_KEYS["gemini"])
 
     def path(self, *, stream: bool, model: str = "") -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
@@ -422,6 +439,10 @@ class Gemini(Dialect):
 
     def finish(self, reason: str) -> list[bytes]:
         return [self.encode(self.chunk({"text": ""}, "STOP"))]
+
+    def stream_error(self) -> list[bytes]:
+        error = {"code": 503, "message": "vendor says no", "status": "UNAVAILABLE"}
+        return [self.encode({"error": error})]
 
     def whole(self, text: str = "Hello, world.", tool: str = "") -> bytes:
         call = {"functionCall": {"name": tool, "args": {"canary_arg": "c4n4ry"}}}

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 import orjson
 import psutil
 
-from tests.harness import sinks
+from tests.harness import scrape
+from tests.harness.ending import Ended
 
 ROOT = Path(__file__).parents[2]
 START_DEADLINE = 30.0
+SETTLE_DEADLINE = 2.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class Gateway:
         self, env: Mapping[str, str], module: str = "gateway", arguments: Sequence[str] = ("serve",)
     ) -> None:
         self.output = Output()
+        self.env = env
+        self.console_token = env.get("GATEWAY_ADMIN_TOKEN", "")
+        self.tolerated: list[str] = []  # complaints that the test itself provokes
+        self._signalled = False
         self.state = tempfile.TemporaryDirectory(prefix="gateway-test-")
         self._own_state = not {"GATEWAY_STATE_DIR", "GATEWAY_DATABASE_URL"} & env.keys()
         clean = {key: value for key, value in os.environ.items() if not _leaks(key)}
@@ -135,10 +141,31 @@ class Gateway:
             return [r for r in self.output.records[start:] if r.get("event") == "interaction"]
 
     def signal(self, number: int) -> None:
+        self._signalled = True
         self.process.send_signal(number)
 
-    def stop(self, timeout: float = 10.0) -> int:
-        """Ask it to end, insist if it does not, and return its exit code."""
+    def stop(self, timeout: float = 10.0, *, settled: bool = True) -> int:
+        """Ask it to end, insist if it does not, check what is left of it, and return its exit code.
+
+        ``settled``: before that, nothing must be left to do, once its clients have gone.
+        """
+        settled = settled and self.alive and self.console_port > 0 and not self._signalled
+        try:
+            metrics = self._settled() if settled else None
+        finally:
+            self._end(timeout)
+        try:
+            self._left(metrics).check(clean=self.process.returncode == 0)
+        except AssertionError as error:
+            for line in self.output.lines:
+                if '"error"' in line and '"interaction"' not in line:
+                    error.add_note(line[:2000])
+            raise
+        finally:
+            self.state.cleanup()
+        return self.process.returncode
+
+    def _end(self, timeout: float) -> None:
         if self.alive:
             self.process.terminate()
             try:
@@ -151,17 +178,21 @@ class Gateway:
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
-        try:
-            if self.process.returncode == 0 and self._own_state:
-                sinks.check_stored(self.state.name, self.interactions())
-        except AssertionError as error:
-            for line in self.output.lines:
-                if '"error"' in line and '"interaction"' not in line:
-                    error.add_note(line[:2000])
-            raise
-        finally:
-            self.state.cleanup()
-        return self.process.returncode
+
+    def _settled(self) -> str:
+        """I5: nothing stays in flight, and no connection that its peer has left stays open. Return the metrics."""
+        metrics = scrape.read_settled(self.console_port, self.console_token)
+        end = time.monotonic() + SETTLE_DEADLINE
+        while left := [c for c in self._psutil.net_connections("tcp") if c.status == psutil.CONN_CLOSE_WAIT]:
+            assert time.monotonic() < end, f"I5: connections stay half open: {left}"
+            time.sleep(0.02)
+        return metrics
+
+    def _left(self, metrics: str | None) -> Ended:
+        state = Path(self.env.get("GATEWAY_STATE_DIR", self.state.name))
+        return Ended(
+            self.env, self.output.lines, self.interactions(), state, self._own_state, metrics, self.tolerated
+        )
 
 
 def _leaks(key: str) -> bool:

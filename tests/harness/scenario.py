@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tests.harness import invariants
+from tests.harness import ending, invariants
 from tests.harness.client import Client, Ended, Exchange, exchange, read_all
 from tests.harness.dialects import DIALECTS, Dialect
 from tests.harness.healthy import MODEL as HEALTHY
@@ -104,6 +104,10 @@ class Rig:
             await self.good_answer(DIALECTS[name], keep=False)
         async with Healthy(self.gateway, self.upstream, self.healthy):
             await asyncio.sleep(0.05)
+        # As many connections to the database as it ever opens, each with a thread and files of its own.
+        ask = b"GET /api/statistics HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
+        for _ in range(3):
+            await asyncio.gather(*(exchange(self.gateway.console_port, ask) for _ in range(16)))
         await self.upstream.reset()
         await asyncio.sleep(0.2)
         self.baseline = self.gateway.sample()
@@ -288,7 +292,7 @@ async def _check_invariants(
     await rig.upstream.reset()
     await invariants.check_settled(gateway, rig.baseline)
     await invariants.reconciled(gateway)
-    invariants.check_output(gateway.output.lines[lines:])
+    ending.check_output(gateway.output.lines[lines:])
     assert gateway.alive, f"I11: the gateway ended with {gateway.process.returncode}"
     health = await exchange(gateway.port, b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
     assert health.response.status == 200, f"I11: /healthz says {health.response.status}"

@@ -1,8 +1,10 @@
 """What a scrape shows, as Prometheus's own parser reads it."""
 
 import asyncio
+import http.client
 import time
 from collections import Counter
+from contextlib import closing
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -36,8 +38,9 @@ class Scrape:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is in flight, and nothing waits to be recorded."""
-        return not self.total("gateway_in_flight") and not self.total("gateway_recorder_queue_records")
+        """Whether nothing is in flight, and nothing waits to be logged or stored."""
+        names = ("gateway_in_flight", "gateway_recorder_queue_records", "gateway_recorder_queue_bytes")
+        return not any(map(self.total, names))
 
 
 async def fetch(port: int, path: str = "/metrics") -> Response:
@@ -57,3 +60,20 @@ async def settled(port: int) -> Scrape:
         assert time.monotonic() < end, "I10: something stays in flight, or unrecorded"
         await asyncio.sleep(0.02)
     return shown
+
+
+def read_settled(port: int, token: str = "", deadline: float = DEADLINE) -> str:
+    """The same as text, for who has no loop. ``token``: of the console."""
+    end = time.monotonic() + deadline
+    while True:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request(
+                "GET", "/metrics", headers={"authorization": f"Bearer {token}"} if token else {}
+            )
+            response = connection.getresponse()
+            text = response.read().decode()
+        assert response.status == 200, text
+        if Scrape(text).quiet:
+            return text
+        assert time.monotonic() < end, "I5: something stays in flight, or unrecorded"
+        time.sleep(0.02)

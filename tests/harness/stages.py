@@ -1,9 +1,12 @@
-"""A stage for tests: refuses tools by name, so that the gate can be driven without any policy."""
+"""Stages for tests: what features will do, so that their effects can be driven before there are any."""
 
 from collections.abc import Iterable
 
+from gateway.core import errors
 from gateway.core.interaction import Interaction
 from gateway.core.stage import Stage
+
+PROVOKED = "A test has provoked this."
 
 
 class RefuseTools(Stage):
@@ -18,3 +21,11 @@ class RefuseTools(Stage):
         ]
         if refused:
             i.refusal = f"{', '.join(refused)} was denied by a tool invocation policy (interaction {i.id})."
+
+
+class Raise(Stage):
+    """Raises the error whose class the header ``X-Test-Raise`` names, as any feature may."""
+
+    async def on_request(self, i: Interaction) -> None:
+        if name := i.headers.get("x-test-raise"):
+            raise getattr(errors, name, ZeroDivisionError)(PROVOKED)

@@ -1,10 +1,22 @@
 """The harness itself: an instrument that can't show a fault would pass every gateway."""
 
+import base64
+import os
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+from urllib.parse import quote
+
+import orjson
 import pytest
 
-from tests.harness import invariants
+from gateway.storage.packing import packed
+from tests.harness import canaries, ending, invariants
 from tests.harness.client import Client, Exchange, exchange, leave, parse
 from tests.harness.dialects import DIALECTS, STREAMED, Dialect
+from tests.harness.scrape import Scrape
+from tests.harness.sinks import Row
 from tests.harness.upstream import (
     ScriptedUpstream,
     ScriptStep,
@@ -109,7 +121,76 @@ def test_a_leak_is_seen(leak: bytes) -> None:
 def test_a_complaint_of_the_loop_is_seen(line: str) -> None:
     """I7."""
     with pytest.raises(AssertionError, match="I7"):
-        invariants.check_output(["all is well", line])
+        ending.check_output(["all is well", line])
+
+
+NASTY = 'sk/a+b="\\\\c%d'
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        NASTY,
+        f"GET /v1/models?key={quote(NASTY, safe='')} HTTP/1.1",
+        orjson.dumps({"authorization": f"Bearer {NASTY}"}).decode(),
+        *(base64.b64encode(f"{user}:{NASTY}:more".encode()).decode() for user in ("u", "us", "use")),
+        base64.urlsafe_b64encode(NASTY.encode()).decode(),
+    ],
+)
+def test_a_secret_is_seen_however_it_is_spelt(leak):
+    """I6."""
+    with pytest.raises(AssertionError, match=r"I6: .* is in the log"):
+        canaries.check({"metrics": b"x", "the log": f"before {leak} behind".encode()}, [NASTY])
+
+
+def test_a_secret_is_seen_where_the_database_compresses(tmp_path):
+    """I6, for what can't be read in the file."""
+    stored = packed(os.urandom(4096).hex().encode() + NASTY.encode())
+    assert not any(form in stored for form in canaries.forms(NASTY))
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as connection:
+        connection.execute("CREATE TABLE contents (response)")
+        connection.execute("INSERT INTO contents VALUES (?)", [stored])
+        connection.commit()
+    with pytest.raises(AssertionError, match="I6"):
+        canaries.check(canaries.in_folder(tmp_path), [NASTY])
+
+
+def test_what_does_not_add_up_is_seen():
+    """I10: a record that only one of them knows."""
+    line = {"provider": "acme", "outcome": "ok", "agent": "default"}
+    states = {"enqueued": 1, "dropped": 0, "committed": 1, "spilled": 0}
+    text = 'gateway_requests_total{provider="acme",outcome="ok"} 1\n'
+    text += "# TYPE gateway_log_records_total counter\n" + "".join(
+        f'gateway_log_records_total{{state="{state}"}} {count}\n' for state, count in states.items()
+    )
+    shown = Scrape(text)
+    ending.check_counted(shown, [line])
+    for lines in ([], [line, line], [line | {"outcome": "internal"}], [line | {"agent": None}]):
+        with pytest.raises(AssertionError, match="I10"):
+            ending.check_counted(shown, lines)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"outcome": "odd"},
+        {"error_kind": "timeout"},
+        {"status": None},
+        {"duration_ms": 1.0},
+        {"input_tokens": None},
+        {"started_at": 1.0},
+    ],
+)
+def test_a_row_that_makes_no_sense_is_seen(wrong):
+    """I1: what must hold for every row."""
+    more = {"first_byte_ms": 2.0, "overhead_ms": 0.1, "usage_source": "reported", "attempts": 1}
+    right = Row(
+        "i", "ok", "default", None, None, "acme", "m", 200, None, time.time(), 3.0, 5, None, None, None, None,
+        None, orjson.dumps(more).decode(),
+    )  # fmt: skip
+    right.check()
+    with pytest.raises(AssertionError):
+        replace(right, **wrong).check()
 
 
 @pytest.mark.parametrize("dialect", ["chat", "responses", "anthropic", "gemini"])

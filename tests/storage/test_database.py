@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.settings import SettingsError
@@ -57,6 +57,57 @@ async def test_migrations_make_the_tables_that_are_declared(database):
 
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []
+
+
+_SHAPE = {
+    "sqlite": "SELECT type, name, tbl_name FROM sqlite_master ORDER BY 1, 2",
+    "postgresql": "SELECT indexname, indexdef, '' FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+}
+
+
+def _everything(connection):
+    """All that a database holds: tables with their columns, indexes, what search needs, and the first rows."""
+    found = inspect(connection)
+    columns = {
+        table: [(c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(table)]
+        for table in found.get_table_names()
+        if not table.startswith("texts")
+    }
+    shape = connection.execute(text(_SHAPE[connection.dialect.name])).all()
+    states = sorted(connection.execute(text("SELECT name, value FROM state")).all())
+    version = connection.execute(text("SELECT version_num FROM alembic_version")).all()
+    return columns, shape, states, version
+
+
+async def test_a_new_database_is_what_the_migrations_make(database, url, monkeypatch, request, tmp_path):
+    if "sqlite" in url:
+        other = f"sqlite+aiosqlite:///{tmp_path}/migrated.db"
+    else:
+        server = request.getfixturevalue("server")
+        server.sql("CREATE DATABASE migrated")
+        other = server.url("migrated")
+    monkeypatch.setattr(migrating, "create", lambda connection, _: migrating.upgrade(connection))
+    migrated = Database(other, KEY)
+    await migrated.open()
+    async with database.read() as made, migrated.read() as stepwise:
+        assert await made.run_sync(_everything) == await stepwise.run_sync(_everything)
+    await store(migrated, record())
+    assert await count(migrated, rows) == 1
+    await migrated.close()
+
+
+async def test_a_start_with_no_database_needs_no_alembic(url):
+    script = f"""
+import asyncio, sys
+from gateway.storage.database import Database
+async def main():
+    database = Database({url!r}, {KEY!r})
+    await database.open()
+    await database.close()
+asyncio.run(main())
+assert "alembic" not in sys.modules
+"""
+    await run(script)
 
 
 def test_the_newest_step_is_the_head():

@@ -63,7 +63,7 @@ def facet(record: Record) -> Facet:
         record.outcome,
         record.error_kind,
         bool(record.blocked_tools),
-        tuple(sorted(set(record.tools))),
+        tuple(sorted(set(record.tools))) if record.tools else (),
     )
 
 
