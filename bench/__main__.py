@@ -62,10 +62,10 @@ async def measure(running: list[tuple[Process, Results]], plan: Plan) -> None:
                 for (process, _), turn in zip(running, turns, strict=True)
             )
         )
-        for (_, results), plain in zip(running, measured, strict=True):
+        for (process, results), plain in zip(running, measured, strict=True):
             results.plain[size].append(plain)
-    for process, results in running:
-        results.serving.append(process.resident())
+            if size == SMALL:
+                results.serving.append(process.resident())
     flowed = await asyncio.gather(
         *(streams(process, turn, plan.events) for (process, _), turn in zip(running, turns, strict=True))
     )

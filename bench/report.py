@@ -20,7 +20,7 @@ class Results:
     plain: dict[int, list[Plain]] = field(default_factory=lambda: {SMALL: [], MEDIUM: [], LARGE: []})
     streams: list[Streams] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
-    serving: list[float] = field(default_factory=list)  # resident, after the plain requests
+    serving: list[float] = field(default_factory=list)  # resident, after the requests of 1 kB
     resident: list[float] = field(default_factory=list)  # after all of it
 
 
@@ -56,7 +56,7 @@ ROWS = (
         "Time to first event, p99", lambda r: [1e3 * each.p99 for each in r.streams], "{:.2f} ms", ratio=False
     ),
     START := Row("Start to first answer", lambda r: r.starts, "{:.2f} s", ratio=False),
-    SERVING := Row("Resident after plain requests", lambda r: r.serving, "{:.0f} MB", ratio=False),
+    SERVING := Row("Resident after requests of 1 kB", lambda r: r.serving, "{:.0f} MB", ratio=False),
     MEMORY := Row("Resident after all of it", lambda r: r.resident, "{:.0f} MB", ratio=False),
 )
 

@@ -136,7 +136,7 @@ def results(
         ({"plain": 1.41e-4}, ["CPU per plain request, 1 kB"]),
         ({"event": 1.31e-5}, ["CPU per streamed event"]),
         ({"megabyte": 0.011}, ["CPU per request of 1 MB"]),
-        ({"serving": 121.0}, ["Resident after plain requests"]),
+        ({"serving": 121.0}, ["Resident after requests of 1 kB"]),
     ],
 )
 def test_verdicts(change, missed):

@@ -7,14 +7,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def started(*arguments, cwd, **environment) -> "subprocess.Popen[str]":
+def started(*arguments, cwd, stdout=subprocess.PIPE, **environment) -> "subprocess.Popen[str]":
     """Start a command; what it keeps is below ``cwd``, which is its home."""
     return subprocess.Popen(
         [sys.executable, "-m", "gateway", *arguments],
         cwd=cwd,
         env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "HOME": str(cwd)} | environment,
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
