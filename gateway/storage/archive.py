@@ -80,10 +80,10 @@ class Archive:
         }
 
     async def close(self) -> None:
-        """Store what waits, and finish what was begun."""
-        await self._journal.close()
-        self._stop.set()
+        """Store what waits, and finish what was begun; what is not searchable yet is left to the next start."""
+        self._stop.set()  # first: a chore that waits for a database would make the records wait behind it
         self._unread.set()
+        await self._journal.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.database.close()

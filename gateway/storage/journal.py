@@ -91,8 +91,8 @@ class Journal:
 
     @property
     def failing(self) -> bool:
-        """Whether records are spilled for now."""
-        return self._healing is not None
+        """Whether records are spilled for now: some are, so that others would overtake them."""
+        return self._spill is not None and self._spill.size > 0
 
     @property
     def lag(self) -> float:

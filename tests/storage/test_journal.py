@@ -121,6 +121,20 @@ async def test_under_pressure_there_is_no_patience(store, tmp_path, monkeypatch)
     await journal.close()
 
 
+async def test_who_has_to_stop_waits_once_for_a_database_and_not_for_every_batch(
+    store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(journal_module, "_BATCH", 1)
+    monkeypatch.setattr(journal_module, "_LAST_TRY", 0.0)
+    journal = make(store, tmp_path)
+    await journal.open()
+    store.down = True
+    journal.put([], [record(name) for name in "abcdef"])
+    await journal.close()
+    assert (journal.spilled, journal.lost) == (6, 0)
+    assert store.calls == 1
+
+
 class BadValue(Exception):
     sqlstate = "22021"
 
