@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import uvloop
@@ -88,9 +89,9 @@ def choose(chosen: argparse.Namespace, core: int, upstream_port: int) -> dict[st
     found: dict[str, Start] = {"hop": lambda: subjects.hop("hop", core, upstream_port)}
     if chosen.hop_only:
         return found | {"hop again": lambda: subjects.hop("hop again", core, upstream_port)}
-    found["gateway"] = lambda: subjects.gateway("gateway", core, upstream_port, gated=True)
-    if not chosen.quick:
-        found["ungated"] = lambda: subjects.gateway("ungated", core, upstream_port, gated=False)
+    modules = {"gateway": "tests.harness.gated", "ungated": "gateway", "path": "bench.path"}
+    for name in list(modules)[: 1 if chosen.quick else None]:
+        found[name] = partial(subjects.gateway, name, core, upstream_port, modules[name])
     return found
 
 

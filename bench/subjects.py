@@ -109,10 +109,9 @@ def hop(name: str, core: int, upstream_port: int) -> contextlib.AbstractContextM
 
 
 def gateway(
-    name: str, core: int, upstream_port: int, *, gated: bool
+    name: str, core: int, upstream_port: int, module: str
 ) -> contextlib.AbstractContextManager[Process]:
-    """The gateway as it is, or with the test suite's stage, which has every answer gated."""
-    module = "tests.harness.gated" if gated else "gateway"
+    """The gateway: its own command line, or one with stages of the tests or the bench."""
     if importlib.util.find_spec(module) is None:
         raise RuntimeError(f"{name}: there is no module {module}")
     port = free_port()
@@ -123,5 +122,6 @@ def gateway(
         core,
         GATEWAY_OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
         GATEWAY_LOG_FORMAT="json",
+        GATEWAY_RECORD_BODIES=str(module != "bench.path").lower(),
         TEST_REFUSED_TOOLS=REFUSED_TOOLS,
     )
