@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gateway.commands import CommandError, check, demo, export, keys, migrate, serve
+from gateway.commands import CommandError, check, demo, doctor, export, keys, migrate, serve
 from gateway.core.stage import Stage
 from gateway.settings import SettingsError
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, *, stages: Sequence[Stage] = ()) -> 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="llm-gateway", description="An HTTP reverse proxy for LLM APIs.")
     commands = parser.add_subparsers(required=True, dest="command")
-    for module in (serve, demo, check, keys, migrate, export):
+    for module in (serve, demo, check, doctor, keys, migrate, export):
         module.add(commands)
     return parser
 

@@ -187,7 +187,9 @@ class Gateway:
         try:
             self.url = await self._listen(make_server(self._proxy.handle), settings.host, settings.port)
             self.console_url = await self._listen(
-                make_server(console.handle, HEADERS), settings.console_host, settings.console_port
+                make_server(console.handle, HEADERS, cancels=False),
+                settings.console_host,
+                settings.console_port,
             )
         except SettingsError:
             await self._close()

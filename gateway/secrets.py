@@ -93,7 +93,12 @@ def _context(head: str, row: str, field: str) -> bytes:
 
 def load(settings: Settings) -> Keyring:
     """Return the keys of this installation; make its master key if there is none yet."""
-    return Keyring(settings.secret_key or _from_file(Path(settings.state_dir) / _FILE))
+    return Keyring(settings.secret_key or _from_file(file(settings)))
+
+
+def file(settings: Settings) -> Path:
+    """Return where the master key is kept if the settings hold none."""
+    return Path(settings.state_dir) / _FILE
 
 
 def _from_file(path: Path) -> str:

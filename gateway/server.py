@@ -76,13 +76,18 @@ class Server(web.Server):
         return protocol
 
 
-def make_server(handler: Any, error_headers: Mapping[str, str] | None = None) -> Server:
-    """Return a server with our limits; raise ``RuntimeError`` where they are not in force."""
+def make_server(
+    handler: Any, error_headers: Mapping[str, str] | None = None, *, cancels: bool = True
+) -> Server:
+    """Return a server with our limits; raise ``RuntimeError`` where they are not in force.
+
+    ``cancels``: a handler ends when its client leaves; else it does to the end what it has begun.
+    """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError(
             "aiohttp's C parser is not loaded: its Python parser reads some requests in another way"
         )
-    server = Server(handler, handler_cancellation=True, **LIMITS)
+    server = Server(handler, handler_cancellation=cancels, **LIMITS)
     server.error_headers = error_headers or {}
     probe = server()
     for name in ("max_line_size", "max_field_size", "max_headers", "keepalive_timeout"):

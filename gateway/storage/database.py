@@ -22,8 +22,10 @@ from gateway.storage.known import Known
 from gateway.storage.migrate import HEAD, NewerDatabase, migrate, revision
 
 _READERS = 4
+_LOCKED = 2.0
+"""Seconds to wait for another writer of an SQLite file: who wants to write tries again by itself."""
 _STATEMENT = 5.0
-"""Seconds that a statement may take, or wait for a lock."""
+"""Seconds that a statement of PostgreSQL may take, or wait for a lock."""
 _UNUSABLE = (OSError, SQLAlchemyError, sqlite3.DatabaseError, NewerDatabase, TypeError, ValueError)
 """What opening one may raise; the last two: options of its URL that its driver does not take."""
 
@@ -153,7 +155,7 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
         connection.isolation_level = None  # the driver begins no transaction by itself
         cursor = connection.cursor()
         for pragma in (
-            f"busy_timeout = {int(_STATEMENT * 1000)}",
+            f"busy_timeout = {int(_LOCKED * 1000)}",
             "page_size = 16384",  # of a new file: a batch touches fewer pages, and each costs a call
             "journal_mode = WAL",
             "synchronous = NORMAL",

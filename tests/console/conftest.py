@@ -90,7 +90,7 @@ class Running:
 @asynccontextmanager
 async def listening(handle: Any, host: str = "127.0.0.1"):
     """Serve requests as the gateway does, on a free port."""
-    server = make_server(handle, HEADERS)
+    server = make_server(handle, HEADERS, cancels=False)
     listener = await asyncio.get_running_loop().create_server(server, host, 0)
     try:
         yield f"http://{host}:{listener.sockets[0].getsockname()[1]}"
