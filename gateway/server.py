@@ -33,6 +33,11 @@ class Protocol(RequestHandler):
         else:
             self.force_close()
 
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what is a defect; a body that breaks off while nobody wants it any more is its sender's."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
+
     def handle_error(
         self,
         request: web.BaseRequest,

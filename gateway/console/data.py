@@ -72,7 +72,7 @@ async def _failures() -> AsyncIterator[None]:
         raise Refusal(400, f"{error}.") from None
     except Conflict:
         raise Refusal(409, "There is one with this id, name or key already.") from None
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         # The statement and its values are in its text: they are nobody's business.
         _log.error("the console's query failed", error=type(error).__name__)  # as above
         raise Refusal(503, "The database can't answer this now; try again.") from None

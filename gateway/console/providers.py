@@ -34,11 +34,18 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     provider: str
     api_key: Key
 
+    def __repr__(self) -> str:
+        """Tell no secret, whoever shows it."""
+        return f"<NewKey of {self.provider}>"
+
 
 class ReplacedKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Another key for a provider."""
 
     api_key: Key
+
+    def __repr__(self) -> str:
+        return "<ReplacedKey>"
 
 
 class ShownProvider(msgspec.Struct, kw_only=True):

@@ -29,6 +29,9 @@ class Call(msgspec.Struct, frozen=True):
     cookie: str
     """Of a session; empty: there is none."""
 
+    def __repr__(self) -> str:
+        return f"<Call of {self.actor.name}>"
+
 
 class Reply(msgspec.Struct, frozen=True):
     """An answer with headers of its own."""

@@ -26,9 +26,9 @@ _MOST = 64 << 20
 
 
 def forms(secret: str) -> set[bytes]:
-    """Every spelling in which a secret could be written down: as it is, percent-encoded, in JSON, in base64."""
+    """Every spelling in which a secret could be written down: as it is, percent-encoded, in JSON, by Python, in base64."""
     escaped = orjson.dumps(secret).decode()[1:-1]
-    spelt = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), escaped}
+    spelt = {secret, repr(secret)[1:-1], quote(secret, safe=""), quote_plus(secret), quote(secret), escaped}
     spelt |= {text.replace("/", "\\/") for text in (secret, escaped)}
     return {text.encode() for text in spelt} | set(_base64(secret.encode()))
 

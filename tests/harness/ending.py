@@ -1,7 +1,7 @@
 """What must hold when a gateway's process has ended, whatever a test did to it: its sinks agree, and hold no secret."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,13 @@ COMPLAINTS = (
 class Ended:
     """A gateway that has ended, and all that is left of it."""
 
-    env: Mapping[str, str]
     lines: Sequence[str]
     interactions: Sequence[dict[str, Any]]
     state: Path
     own_state: bool
     """Nothing but this process has written there."""
+    secrets: Collection[str]
+    """What none of its sinks may hold."""
     metrics: str | None = None
     """What its console showed in the end, once nothing was in flight; ``None``: it was not asked."""
     tolerated: Sequence[str] = field(default_factory=tuple)
@@ -50,8 +51,7 @@ class Ended:
         if clean and self.own_state:
             sinks.check_stored(self.state, self.interactions)
         held = {"the output": "\n".join(self.lines).encode(), "the metrics": (self.metrics or "").encode()}
-        secrets = canaries.of_process(self.env, self.state)
-        canaries.check(held | canaries.in_folder(self.state), secrets)
+        canaries.check(held | canaries.in_folder(self.state), self.secrets)
 
 
 def check_output(lines: Sequence[str]) -> None:

@@ -97,10 +97,11 @@ class Case:
         body = self.ending.spoil(self.dialect.body(stream=self.stream))
         return self.dialect.request(stream=self.stream, body=body, headers=headers)
 
-    async def play(self, gate: Scripted) -> Exchange:
+    async def play(self, gate: Scripted, sent: bytes = b"") -> Exchange:
+        """``sent``: another request of the same case."""
         script = compile_script(self.ending.upstream, self.dialect)
         gate.upstream.marked[f"x-case: {self.name};".encode()] = script
-        return await exchange(gate.gateway.port, self.sent, self.ending.client)
+        return await exchange(gate.gateway.port, sent or self.sent, self.ending.client)
 
 
 def torn(*ending: ScriptStep) -> Steps:

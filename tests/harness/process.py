@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 import psutil
 
-from tests.harness import scrape
+from tests.harness import canaries, scrape
 from tests.harness.ending import Ended
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,7 @@ class Gateway:
         self.env = env
         self.console_token = env.get("GATEWAY_ADMIN_TOKEN", "")
         self.tolerated: list[str] = []  # complaints that the test itself provokes
+        self.secrets: set[str] = set()  # which it is given, beside those of its environment
         self._signalled = False
         self.state = tempfile.TemporaryDirectory(prefix="gateway-test-")
         self._own_state = not {"GATEWAY_STATE_DIR", "GATEWAY_DATABASE_URL"} & env.keys()
@@ -157,9 +158,9 @@ class Gateway:
         try:
             self._left(metrics).check(clean=self.process.returncode == 0)
         except AssertionError as error:
-            for line in self.output.lines:
-                if '"error"' in line and '"interaction"' not in line:
-                    error.add_note(line[:2000])
+            told = [line for line in self.output.lines if '"error"' in line and '"interaction"' not in line]
+            for line in told[-10:]:
+                error.add_note(line[:2000])
             raise
         finally:
             self.state.cleanup()
@@ -190,9 +191,9 @@ class Gateway:
 
     def _left(self, metrics: str | None) -> Ended:
         state = Path(self.env.get("GATEWAY_STATE_DIR", self.state.name))
-        return Ended(
-            self.env, self.output.lines, self.interactions(), state, self._own_state, metrics, self.tolerated
-        )
+        secrets = self.secrets | canaries.of_process(self.env, state)
+        lines, told = self.output.lines, self.interactions()
+        return Ended(lines, told, state, self._own_state, secrets, metrics, self.tolerated)
 
 
 def _leaks(key: str) -> bool:

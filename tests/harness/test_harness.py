@@ -133,6 +133,7 @@ NASTY = 'sk/a+b="\\\\c%d'
         NASTY,
         f"GET /v1/models?key={quote(NASTY, safe='')} HTTP/1.1",
         orjson.dumps({"authorization": f"Bearer {NASTY}"}).decode(),
+        repr([NASTY]),
         *(base64.b64encode(f"{user}:{NASTY}:more".encode()).decode() for user in ("u", "us", "use")),
         base64.urlsafe_b64encode(NASTY.encode()).decode(),
     ],
