@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.settings import SettingsError
@@ -26,6 +26,8 @@ _LOCKED = 2.0
 """Seconds to wait for another writer of an SQLite file: who wants to write tries again by itself."""
 _STATEMENT = 5.0
 """Seconds that a statement of PostgreSQL may take, or wait for a lock."""
+_DISTRUST = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""Errors after which a connection to SQLite is not used again."""
 _UNUSABLE = (OSError, SQLAlchemyError, sqlite3.DatabaseError, NewerDatabase, TypeError, ValueError)
 """What opening one may raise; the last two: options of its URL that its driver does not take."""
 
@@ -86,8 +88,14 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Lend the connection that writes, for one transaction; there is one of them in a process."""
         await self._reopen_if_moved()
-        async with self._writer.begin() as connection:
-            yield connection
+        try:
+            async with self._writer.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DISTRUST:
+                # What it holds in memory need not be what could be written: it would find rows that are not there.
+                await self._writer.dispose()
+            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

@@ -254,7 +254,7 @@ class Journal:
                     _log.info("the database takes records again", ingested=self.ingested)
                     return
             except Exception as error:  # noqa: BLE001  # as above
-                _log.debug("the database still takes no records", error=_reason(error))
+                _log.warning("the database still takes no records", error=_reason(error), tries=tries)
 
     async def _ingest(self, spill: Spill, position: int) -> int:
         """Commit what a spill file holds from a position on; return the position of its end."""
