@@ -7,7 +7,6 @@ the metrics and the state folder of each gateway are searched when it ends, as t
 
 import asyncio
 import base64
-import secrets
 import signal
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -37,25 +36,17 @@ from tests.storage.postgresql import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ODD = '/+"\\=&%;'
-"""What each encoding spells in another way."""
-
-
-def canary(name: str, end: str = ODD) -> str:
-    return f"canary-{name}-{secrets.token_hex(8)}{end}"
-
-
-OWN, OTHER = canary("own"), canary("other")
-REPEATED = canary("repeated", end="")
+OWN, OTHER = canaries.made("own"), canaries.made("other")
+REPEATED = canaries.made("repeated", end="")
 """A client's key that its provider repeats: those that providers make have no odd characters."""
 STORED = {
-    "openai": canary("variable", end=""),
-    "anthropic": canary("named"),
-    "gemini": canary("file"),
-    "groq": canary("toml"),
-    "mistral": canary("stored"),
+    "openai": canaries.made("variable", end=""),
+    "anthropic": canaries.made("named"),
+    "gemini": canaries.made("file"),
+    "groq": canaries.made("toml"),
+    "mistral": canaries.made("stored"),
 }
-MASTER, ADMIN = canary("master-" + "m" * 32), canary("admin")
+MASTER, ADMIN = canaries.made("master-" + "m" * 32), canaries.made("admin")
 KEY, UNKNOWN = new_virtual_key(), new_virtual_key()
 FILE = f"""
 [providers.groq]
@@ -223,7 +214,7 @@ async def test_the_console(gate):
         await asked(gate, f"{path}/{item}", body={"name": "changed"}, method="PATCH")
     secret = STORED["mistral"]
     assert (
-        await asked(gate, "/api/providers", body={"provider": "mistral", "api_key": canary("before")})
+        await asked(gate, "/api/providers", body={"provider": "mistral", "api_key": canaries.made("before")})
     ).status == 201
     for method, path, body in (
         ("PATCH", "/api/providers/mistral", {"api_key": secret}),
@@ -280,63 +271,6 @@ async def test_what_is_spilled(gate):
         assert any(b"[redacted]" in data for data in held.values())
 
 
-MISTAKES = {
-    "a short master key": {"GATEWAY_SECRET_KEY": canary("short", end="")[:31]},
-    "a port that is none": {
-        "GATEWAY_DATABASE_URL": f"postgresql+asyncpg://me:{canary('password', end='')}@127.0.0.1:5x/x"
-    },
-    "an option that is none": {
-        "GATEWAY_DATABASE_URL": f"postgresql+asyncpg://me@127.0.0.1:1/x?password={canary('password', end='')}"
-    },
-    "another database": {"GATEWAY_DATABASE_URL": f"mysql://me:{canary('password', end='')}@127.0.0.1/x"},
-    "nobody there": {
-        "GATEWAY_DATABASE_URL": f"postgresql+asyncpg://me:{canary('password', end='')}@127.0.0.1:1/x"
-    },
-    "a user in a base URL": {
-        "GATEWAY_OPENAI_BASE_URL": f"https://me:{canary('userinfo', end='')}@127.0.0.1/v1"
-    },
-    "a key in a base URL": {
-        "GATEWAY_OPENAI_BASE_URL": f"https://127.0.0.1/v1?key={canary('userinfo', end='')}"
-    },
-    "a variable that is none": {"GATEWAY_OPENAI_APIKEY": canary("misspelt")},
-    "counters": {"GATEWAY_COUNTERS_URL": f"http://me:{canary('counters', end='')}@127.0.0.1"},
-}
-"""What operators get wrong in the environment."""
-WRITTEN = (
-    'api_key = "{}"', 'secret_key = "{}"', 'admin_token = ["{}"]', 'admin_token = "{}', 'database_url = "{}"',
-    '[providers.openai]\napi_key = "{}"', '[providers.openai]\nbase_url = "https://me:{}@x/"',
-    '[[virtual_keys]]\nname = "x"\nhash = "{}"', '[[virtual_keys]]\nname = "x"\nkey = "{}"', "{}",
-)  # fmt: skip
-"""What they get wrong in the file."""
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-@pytest.mark.parametrize(
-    "command", [["check"], ["serve", "--port", "0", "--console-port", "0"], ["keys", "list"]]
-)
-async def test_the_words_about_a_mistake(tmp_path, mistake, command):
-    env = MISTAKES[mistake]
-    if command[0] == "serve" and mistake == "a variable that is none":
-        pytest.skip("it is told of, and served all the same")
-    done = await asyncio.to_thread(run, *command, cwd=tmp_path, **env)
-    [value] = env.values()
-    secret = max(value.replace("@", "/").replace(":", "/").replace("=", "/").split("/"), key=len)
-    assert len(secret) > 20
-    assert "Traceback" not in done.stderr
-    assert secret not in done.stdout + done.stderr
-    assert done.returncode in (0, 1, 78), done.stderr
-
-
-@pytest.mark.parametrize("line", WRITTEN)
-async def test_the_words_about_a_mistake_in_the_file(tmp_path, line):
-    for secret in (canary("written", end=""), new_virtual_key()):
-        (tmp_path / "gateway.toml").write_text(line.format(secret) + "\n")
-        done = await asyncio.to_thread(run, "check", cwd=tmp_path)
-        assert done.returncode == 78, done.stdout
-        assert secret not in done.stdout + done.stderr
-        assert "gateway.toml" in done.stderr
-
-
 async def test_what_commands_say(gate, tmp_path):
     """Beside the running gateway, with its environment."""
     env = {
@@ -345,9 +279,9 @@ async def test_what_commands_say(gate, tmp_path):
         if name.startswith(("GATEWAY_", "OPENAI", "SOME"))
     }
     env["GATEWAY_STATE_DIR"] = gate.gateway.state.name
-    for command in (["check"], ["keys", "list"], ["export"], ["migrate"]):
+    for command in (["check"], ["keys", "list"], ["export"], ["migrate"], ["doctor"]):
         done = await asyncio.to_thread(run, *command, cwd=tmp_path, **env)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0 or command == ["doctor"], done.stderr
         gate.answers[f"what {command} says"] = (done.stdout + done.stderr).encode()
     assert b"upstream_status" in gate.answers["what ['export'] says"]
 
@@ -355,7 +289,7 @@ async def test_what_commands_say(gate, tmp_path):
 async def test_the_password_of_a_database():
     """While it serves, while it is gone, and in what it stores."""
     server = Server()
-    password = canary("password", end="")
+    password = canaries.made("password", end="")
     try:
         server.start()
         server.sql("CREATE DATABASE canaries")

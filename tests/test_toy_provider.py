@@ -6,6 +6,7 @@ The format: NDJSON whose lines are ``{"say": …}``, ``{"do": …}`` and ``{"bye
 import asyncio
 import contextlib
 import gc
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,8 +151,10 @@ class Vendor:
 @contextlib.asynccontextmanager
 async def serving(*stages: Stage) -> AsyncIterator[tuple[Vendor, str]]:
     vendor = Vendor()
-    async with RawTestServer(vendor) as upstream:
+    async with contextlib.AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(RawTestServer(vendor))
         environment = {
+            "GATEWAY_STATE_DIR": stack.enter_context(tempfile.TemporaryDirectory()),
             "GATEWAY_PORT": "0",
             "GATEWAY_CONSOLE_PORT": "0",
             "GATEWAY_DRAIN_ACCEPT": "0",

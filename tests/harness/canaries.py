@@ -2,6 +2,7 @@
 
 import base64
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -23,6 +24,11 @@ _LEAST = 8
 
 _MOST = 64 << 20
 """Bytes of a file: what a test of load leaves would take minutes to look through."""
+
+
+def made(name: str, end: str = '/+"\\=&%;') -> str:
+    """A new secret, which tells where it was put; ``end``: what each way of spelling writes in another way."""
+    return f"canary-{name}-{secrets.token_hex(8)}{end}"
 
 
 def forms(secret: str) -> set[bytes]:
@@ -55,13 +61,13 @@ def of_process(env: Mapping[str, str], state: Path | None = None) -> set[str]:
     return {secret for secret in found if len(secret) >= _LEAST}
 
 
-def check(sinks: Mapping[str, bytes], secrets: Iterable[str]) -> None:
-    """I6: no secret in any sink, however it is spelt. ``sinks``: by name, what each holds."""
-    for secret in secrets:
+def check(held: Mapping[str, bytes], wanted: Iterable[str]) -> None:
+    """I6: no secret in any sink, however it is spelt. ``held``: by name, what each sink holds."""
+    for secret in wanted:
         for form in forms(secret):
-            for name, held in sinks.items():
-                if (at := held.find(form)) >= 0:
-                    near = held[max(0, at - 60) : at + len(form) + 60]
+            for name, data in held.items():
+                if (at := data.find(form)) >= 0:
+                    near = data[max(0, at - 60) : at + len(form) + 60]
                     raise AssertionError(f"I6: {secret!r} is in {name}: {near!r}")
 
 
