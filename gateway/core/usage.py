@@ -22,9 +22,13 @@ Count = Callable[[Iterable[str]], int]
 def needs_estimate(i: Interaction) -> bool:
     """Whether an interaction that has ended used more than its provider said."""
     completion = i.completion
-    ran = completion.begun or completion.finish_reason is not None or i.outcome == "ok"
+    ran = completion.begun or completion.finish_reason is not None
+    if i.outcome == "ok" and not i.endpoint.carries_calls:
+        ran = True  # an answer of numbers neither begins nor finishes
     if not ran or not i.endpoint.response.billed:
         return False
+    if i.unreadable and not completion.begun:
+        return False  # it said what nobody could read: to estimate its output as nothing would be wrong
     usage = completion.usage or _NOTHING
     return usage.input_tokens is None or _lacks_output(i, usage)
 

@@ -3,9 +3,10 @@
 import pytest
 
 from gateway.core.adapter import OpaqueResponse
+from gateway.core.provider import Endpoint
 from gateway.core.usage import estimate, needs_estimate, settled, size
 from gateway.core.view import Finish, FinishReason, ReasoningDelta, Start, TextDelta, ToolCallDelta, Usage
-from tests.harness.finished import Free, finished
+from tests.harness.finished import Free, Request, Response, finished
 
 SAID = TextDelta("hello world")  # two tokens
 STOP = Finish(FinishReason.STOP)
@@ -77,3 +78,18 @@ def test_size():
     i = finished(SAID, body=b"x" * 10)
     i.response_bytes = 5
     assert size(i) == 15
+
+
+def test_an_answer_that_nobody_could_read_used_what_nobody_knows():
+    i = finished(STOP)
+    i.unreadable = 1
+    assert used(i) == (None, "none")
+    i = finished(SAID, STOP)
+    i.unreadable = 1
+    assert used(i) == (Usage(2, 2), "estimated")  # what could be read of it is a lower bound
+
+
+def test_an_answer_of_a_conversation_that_is_nothing_at_all_is_not_known_either():
+    i = finished()
+    i.endpoint = Endpoint("POST", "/chat", Request, Response, carries_calls=True)
+    assert used(i) == (None, "none")
