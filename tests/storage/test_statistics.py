@@ -68,8 +68,9 @@ async def test_a_span_counts_whole_hours(database):
 
         assert await counted(None, None) == [2, 2, 2]
         assert await counted(hour + 3600, None) == [2, 2]
-        assert await counted(hour + 1, hour + 7200) == [2]
-        assert await counted(hour + 7200.5, None) == []
+        assert await counted(hour + 1, hour + 7200) == [2, 2]
+        assert await counted(hour + 7200.5, None) == [2]
+        assert await counted(hour + 3 * 3600, None) == []
 
 
 async def test_what_was_saved_failed_and_blocked(database):
@@ -90,6 +91,7 @@ async def test_what_was_saved_failed_and_blocked(database):
     )
     assert found["cost"] == "2.000000003"
     assert found["saved"] == {"toon": "0.000000006", "model_optimization": "0", "cache": "0.000000007"}
+    assert not [name for name in found if name.startswith("saved_")]
 
 
 @pytest.mark.parametrize(("by", "bucket"), [("id", "hour"), ("time", "year"), ("requests", "hour")])

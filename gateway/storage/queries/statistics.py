@@ -25,7 +25,7 @@ async def sums(
 ) -> list[dict[str, Any]]:
     """Return what was used by one of ``DIMENSIONS``, and by hour or day if that is time.
 
-    A span counts whole hours: those that begin in it. ``agent``: only what this one used counts. By time the earliest comes first, else the dearest.
+    Hours are counted whole: all those that a span touches. ``agent``: only what this one used counts. By time the earliest comes first, else the dearest.
     """
     if by not in DIMENSIONS or bucket not in _HOURS:
         raise InvalidFilter(f"`by` is one of {', '.join(DIMENSIONS)}; `bucket` is hour or day")
@@ -34,7 +34,7 @@ async def sums(
     columns = [func.sum(usage_by_hour.c[name]).label(name) for name in SUMS]
     query = select(group.label("group"), *columns).group_by(group)
     if from_ is not None:
-        query = query.where(hour >= -int(-from_ // 3600))
+        query = query.where(hour >= int(from_ // 3600))
     if agent is not None:
         query = query.where(usage_by_hour.c.agent == agent)
     if to is not None:
@@ -52,10 +52,11 @@ def _shown(row: dict[str, Any], by: str) -> dict[str, Any]:
     row = {name: int(value) for name, value in row.items()}
     # Where no interaction had a price, the cost is unknown; where some had, it is what those cost.
     priced = row["requests"] > row["unpriced"]
+    saved = {name: dollars(row.pop(f"saved_{name}")) for name in SAVED}
     return {
         by: when(int(group) * 3600) if by == "time" else group or None,
         **row,
         "cost": dollars(row["cost"]) if priced else None,
         "baseline_cost": dollars(row["baseline_cost"]) if priced else None,
-        "saved": {name: dollars(row.pop(f"saved_{name}")) for name in SAVED},
+        "saved": saved,
     }
