@@ -5,8 +5,10 @@ begin at once as writing ones, so that two processes wait for each other rather 
 survives the death of the process; ``synchronous=NORMAL`` may lose the last of it with the machine's power.
 """
 
+import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -162,10 +164,11 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
     def connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver begins no transaction by itself
         cursor = connection.cursor()
+        # Of a new file, and so before its mode: a batch touches fewer pages, and each costs a call.
+        cursor.execute("PRAGMA page_size = 16384")
+        connection.run_async(_switch_to_wal)
         for pragma in (
             f"busy_timeout = {int(_LOCKED * 1000)}",
-            "page_size = 16384",  # of a new file: a batch touches fewer pages, and each costs a call
-            "journal_mode = WAL",
             "synchronous = NORMAL",
             "cache_size = -4096",  # KiB
             "wal_autocheckpoint = 2000",  # pages: those that change again and again are copied and synced once
@@ -179,6 +182,20 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+async def _switch_to_wal(connection: Any) -> None:
+    """While others switch the same new file SQLite fails at once, whatever it was told of waiting."""
+    patience = time.monotonic() + _LOCKED
+    while True:
+        try:
+            await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            await asyncio.sleep(0.005)
+        else:
+            return
 
 
 def _postgresql(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:

@@ -159,6 +159,18 @@ asyncio.run(main())
     await database.close()
 
 
+async def test_a_new_file_is_opened_by_many_in_the_same_moment(tmp_path):
+    """SQLite doesn't wait for others who switch it to WAL, and so this failed now and then."""
+    for each in range(10):
+        url = f"sqlite+aiosqlite:///{tmp_path / str(each)}.db"
+        many = [Database(url, KEY) for _ in range(6)]
+        try:
+            before = await asyncio.gather(*(each.open() for each in many))
+        finally:
+            await asyncio.gather(*(each.close() for each in many))
+        assert set(before) <= {"", migrating.HEAD}
+
+
 async def test_a_newer_database_is_left_alone(database, url):
     async with database.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
