@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from gateway.core.adapter import RequestAdapter
+from gateway.core.counts import count
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import (
     END,
@@ -357,7 +358,7 @@ def _usage(response: wire.Response) -> Usage | None:
         usage = _USAGE.decode(response.usage)
     except UNREADABLE:
         return None
-    total, output = _count(usage.input_tokens), _count(usage.output_tokens)
+    total, output = count(usage.input_tokens), count(usage.output_tokens)
     read = _detail(usage.input_tokens_details, "cached_tokens")
     written = _detail(usage.input_tokens_details, "cache_write_tokens")
     return Usage(
@@ -370,9 +371,5 @@ def _usage(response: wire.Response) -> Usage | None:
     )
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
-
-
 def _detail(details: Any, name: str) -> int | None:
-    return _count(details.get(name)) if isinstance(details, dict) else None
+    return count(details.get(name)) if isinstance(details, dict) else None
