@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from gateway.core.entities import SLUG, Entity
+from gateway.core.redaction import Redactor, RuleError
 from gateway.settings.model import (
     DECLARABLE,
     Drain,
@@ -178,6 +179,10 @@ def checked(settings: Settings) -> Settings:
             f"{settings.place('console_host')}console_host = {settings.console_host!r} is not loopback:"
             " set GATEWAY_ADMIN_TOKEN, or bind it to 127.0.0.1"
         )
+    try:
+        Redactor(settings.record.redact)
+    except RuleError as error:
+        raise SettingsError(f"{settings.place('record', 'redact')}record.redact: {error}") from None
     for kind in DECLARABLE:
         first: dict[str, int] = {}
         for index, entity in enumerate(settings.declared[kind]):
