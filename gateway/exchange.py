@@ -166,7 +166,7 @@ class Exchange:
             i.request = endpoint.request(body, params, quirks)
         i.requested_model = i.request.model
         i.streamed = i.request.stream
-        i.session = i.session or i.request.session
+        i.session = i.session or i.provider.session(i.headers) or i.request.session
         for on_request in self._parts.pipeline.request:
             await on_request(i)
         if i.hold and (endpoint.stateful or not endpoint.listed):

@@ -19,6 +19,8 @@ Store = Callable[[Sequence[Started], Sequence[Record]], None]
 _NO_USAGE = Usage()
 _SMALL = 2048
 """Bytes of a request that is stored whole: to share so few with the next turn costs more than it saves."""
+_LONGEST = 256
+"""Characters of a name that a body says: a database indexes some of them, and takes only so many."""
 _NO_LINE = ("request", "forwarded", "response", "text", "tools", "notes")
 """Fields of a row that its line leaves out."""
 _asdict = msgspec.structs.asdict
@@ -132,14 +134,14 @@ def _row(i: Interaction) -> Record:
         team=(principal.team or None) if principal else None,
         virtual_key=(principal.virtual_key or None) if principal else None,
         external_agent=i.external_agent or None,
-        session=session,
+        session=session and session[:_LONGEST],
         session_source=session_source,
         run=i.run or None,
         client=i.client or None,
         streamed=i.streamed,
-        requested_model=i.requested_model or None,
-        model=i.request.model or i.requested_model or None,
-        response_model=completion.model or None,
+        requested_model=i.requested_model[:_LONGEST] or None,
+        model=(i.request.model or i.requested_model)[:_LONGEST] or None,
+        response_model=completion.model[:_LONGEST] or None,
         status=i.status or None,
         outcome=i.outcome,
         error_kind=i.error_kind,
