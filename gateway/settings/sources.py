@@ -16,7 +16,7 @@ PREFIX = "GATEWAY_"
 _SECRETS = ("admin_token", "database_url", "secret_key")
 """Keys whose value may be in a file of its own: ``GATEWAY_ADMIN_TOKEN_FILE``."""
 _JSON_LIST = re.compile(r'\s*\[\s*["\]]')
-_BRACKETS = ("()", "[]", "{}")
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _texts = msgspec.json.Decoder(tuple[str, ...])
 _NEVER_BLANK = ("admin_token", "secret_key")
 """A secret that is there and empty would guard nothing."""

@@ -70,6 +70,7 @@ class InteractionLog(Stage):
 
     def _started(self, i: Interaction) -> Started:
         principal = i.principal
+        session, source = i.session or (None, None)
         return Started(
             i.id,
             i.started_at,
@@ -78,6 +79,11 @@ class InteractionLog(Stage):
             i.endpoint.name,
             principal.agent if principal else None,
             (principal.virtual_key or None) if principal else None,
+            (principal.team or None) if principal else None,
+            i.user or None,
+            session and session[:_LONGEST],
+            source,
+            i.requested_model[:_LONGEST] or None,
         )
 
     def _add_bodies(self, row: Record, i: Interaction) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.settings import SettingsError
 from gateway.storage import migrate as migrating
 from gateway.storage.database import Database, DatabaseUnusable
-from gateway.storage.queries import listing
+from gateway.storage.queries import interactions, listing
 from gateway.storage.queries.listing import Filter
 from gateway.storage.tables import interactions as rows
 from gateway.storage.tables import metadata
@@ -125,7 +125,7 @@ async def test_a_second_start_finds_the_data_and_needs_no_alembic(database, url)
     script = f"""
 import asyncio, sys
 from gateway.storage.database import Database
-from gateway.storage.queries import listing
+from gateway.storage.queries import interactions, listing
 async def main():
     database = Database({url!r}, {KEY!r})
     await database.open()
@@ -272,3 +272,32 @@ async def test_a_server_that_restarts_is_found_again(database, url, server):
     server.start()
     await store(database, written, again=True)
     assert await count(database, rows) == 2
+
+
+async def test_what_an_earlier_version_had_in_hand_is_lost_all_the_same(url, monkeypatch, request, tmp_path):
+    other = f"sqlite+aiosqlite:///{tmp_path}/earlier.db"
+    if "postgresql" in url:
+        server = request.getfixturevalue("server")
+        server.sql("CREATE DATABASE earlier")
+        other = server.url("earlier")
+    with monkeypatch.context() as before:
+        before.setattr(migrating, "HEAD", "0001")
+        before.setattr(migrating, "create", lambda connection, _: migrating.upgrade(connection))
+        earlier = Database(other, KEY)
+        await earlier.open()
+        async with earlier.write() as connection:
+            await connection.execute(
+                text(
+                    "INSERT INTO in_flight (id, started_at, worker, provider, endpoint, agent)"
+                    " VALUES ('1', 1.0, 'w', 'acme', 'POST /x', 'support')"
+                )
+            )
+        await earlier.close()
+    now = Database(other, KEY)
+    await now.open()
+    async with now.write() as connection:
+        assert await interactions.close_lost(connection) == 1
+    async with now.read() as connection:
+        found = await listing.one(connection, "1")
+    assert (found["outcome"], found["agent"], found["team"]) == ("lost", "support", None)
+    await now.close()
