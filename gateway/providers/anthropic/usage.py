@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.core.counts import count
-from gateway.core.view import Usage
+from gateway.core.view import NULL_USAGE, Usage
 from gateway.providers.anthropic.lenient import Elements, read, text
 from schemas import anthropic as wire
 
@@ -24,6 +24,8 @@ def read_usage(raw: msgspec.Raw) -> Iterator[Usage]:
     """Read a ``usage`` object, if it is one."""
     if (usage := read(_usage, raw)) is not None:
         yield _normalised(usage)
+    elif bytes(raw) == b"null":
+        yield NULL_USAGE
 
 
 def _normalised(usage: wire.Usage) -> Usage:
@@ -49,4 +51,6 @@ def _normalised(usage: wire.Usage) -> Usage:
         web_searches=count(tools.web_search_requests),
         service_tier=text(usage.speed) or None,
         others=others or None,
+        input_is_null=usage.input_tokens is None or None,
+        output_is_null=usage.output_tokens is None or None,
     )

@@ -59,6 +59,8 @@ def read_usage(usage: wire.Usage, service_tier: Any = None) -> Usage:
         output_audio_tokens=spoken,
         web_searches=count(usage.num_search_queries),
         service_tier=string(service_tier) or None,
+        input_is_null=usage.prompt_tokens is None or None,
+        output_is_null=usage.completion_tokens is None or None,
     )
 
 
