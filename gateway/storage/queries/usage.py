@@ -4,10 +4,9 @@ import operator
 from collections.abc import Iterable
 
 from sqlalchemy import bindparam
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.record import Record
-from gateway.storage.statement import Statement, insert
+from gateway.storage.statement import Batch, Statement, insert
 from gateway.storage.tables import SAVED, usage_by_hour
 
 _COLUMNS = [column.name for column in usage_by_hour.columns]
@@ -27,8 +26,8 @@ _add = Statement(
 )
 
 
-async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
-    """Add records that are new to the sums."""
+def add(batch: Batch, records: Iterable[Record]) -> None:
+    """Have records that are new added to the sums."""
     sums: dict[tuple[int, str, str, str, str, str], tuple[int, ...]] = {}
     for r in records:
         key = (
@@ -57,4 +56,4 @@ async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
         found = sums.get(key)
         sums[key] = values if found is None else tuple(map(operator.add, found, values))
     # In one order everywhere, so that processes which add to the same rows wait for each other in line.
-    await _add(connection, [(*key, *values) for key, values in sorted(sums.items())])
+    batch.add(_add, [(*key, *values) for key, values in sorted(sums.items())])
