@@ -100,19 +100,23 @@ def check_usage(row: Row) -> None:
         assert row.status is None or row.status == 200 or row.output_tokens is None, row
 
 
+def behind(port: int) -> dict[str, str]:
+    return {
+        f"GATEWAY_{name}_BASE_URL": f"http://127.0.0.1:{port}" for name in ("OPENAI", "ANTHROPIC", "GEMINI")
+    }
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gates() -> AsyncIterator[Callable[[str], Scripted]]:
     """Running gateways: open, with stages of the tests, and with nobody behind them."""
     async with contextlib.AsyncExitStack() as stack:
         closed = stack.enter_context(places.closed_port())
-        bases = {
-            f"GATEWAY_{name}_BASE_URL": f"http://127.0.0.1:{closed}"
-            for name in ("OPENAI", "ANTHROPIC", "GEMINI")
-        }
+        full = stack.enter_context(places.black_hole())
         running = {
             "open": await stack.enter_async_context(scripted(LIMITS)),
             "gated": await stack.enter_async_context(scripted(LIMITS, GATED)),
-            "unreachable": await stack.enter_async_context(scripted(bases)),
+            "unreachable": await stack.enter_async_context(scripted(behind(closed))),
+            "unconnected": await stack.enter_async_context(scripted(behind(full))),
         }
         running["gated"].gateway.tolerated.append(PROVOKED)
         yield running.__getitem__

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.edit import split
+from gateway.core.hiding import Bodies, hide
 from gateway.core.interaction import NOTHING_SAVED, Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
@@ -58,19 +59,28 @@ class InteractionLog(Stage):
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Write one line each; store one record each, of those whose caller was known."""
         rows = [_row(i) for i in batch]
+        left: list[Bodies | None] = [None] * len(rows)
+        if self._redactor:  # before anything is said of them
+            left = [self._hide(row, i) for row, i in zip(rows, batch, strict=True)]
         self._write([_line(row, i) for row, i in zip(rows, batch, strict=True)])
         # Whoever is not let in leaves a line, but must not be able to fill the database.
-        known = [(row, i) for row, i in zip(rows, batch, strict=True) if i.principal is not None]
+        known = [each for each in zip(rows, batch, left, strict=True) if each[1].principal is not None]
         if self._bodies:
-            for row, i in known:
+            for row, i, bodies in known:
                 if not i.endpoint.opaque:
-                    self._add_bodies(row, i)
+                    self._add_bodies(row, i, bodies)
         if known:
-            self._store([], [row for row, _ in known])
+            self._store([], [row for row, _, _ in known])
 
     def _started(self, i: Interaction) -> Started:
         principal = i.principal
         session, source = i.session or (None, None)
+        user, model = i.user, i.requested_model
+        if self._redactor:
+            # What a body said is looked through when it has ended; until then it is not told.
+            user = user if principal and principal.user else self._redactor.text(user)
+            shown = session and i.session != i.request.session and self._redactor.text(session) == session
+            session, model = session if shown else None, ""
         return Started(
             i.id,
             i.started_at,
@@ -80,22 +90,22 @@ class InteractionLog(Stage):
             principal.agent if principal else None,
             (principal.virtual_key or None) if principal else None,
             (principal.team or None) if principal else None,
-            i.user or None,
+            user or None,
             session and session[:_LONGEST],
             source,
-            i.requested_model[:_LONGEST] or None,
+            model[:_LONGEST] or None,
         )
 
-    def _add_bodies(self, row: Record, i: Interaction) -> None:
-        body, response, forwarded = i.request.body, bytes(i.response), i.forwarded
+    def _hide(self, row: Record, i: Interaction) -> Bodies:
+        return hide(row, i, _bodies(i), self._redactor, self._limit)
+
+    def _add_bodies(self, row: Record, i: Interaction, left: Bodies | None) -> None:
+        body, forwarded, response = left or _bodies(i)
         history = i.request.history
-        if (credential := i.credential) is not None:
-            response = without_key(response, credential.secret or credential.key)
         if i.streamed and not self._redactor:
             # To read a stream once more for what it said would cost far more than to say it now.
             row.text = searchable(i.request, i.completion, SEARCHED)
         if self._redactor:
-            body, response, forwarded = map(self._redactor.body, (body, response, forwarded))
             row.request = self._split(body, history)
         elif len(body) > self._small:
             row.request = self._capped(*i.request.pieces)
@@ -178,6 +188,14 @@ def _row(i: Interaction) -> Record:
     )
 
 
+def _bodies(i: Interaction) -> Bodies:
+    """Return what was asked, forwarded and answered, without the key that some answers repeat."""
+    response = bytes(i.response)
+    if (credential := i.credential) is not None:
+        response = without_key(response, credential.secret or credential.key)
+    return i.request.body, i.forwarded, response
+
+
 def _line(row: Record, i: Interaction) -> dict[str, Any]:
     """Return a row without bodies as people read it."""
     line = _asdict(row)
@@ -191,7 +209,7 @@ def _line(row: Record, i: Interaction) -> dict[str, Any]:
         line["saved"] = {name: dollars(amount) for name, amount in (row.saved or {}).items()}
     line["blocked_tools"] = row.blocked_tools or None
     line["unreadable"] = i.unreadable or None
-    line["unknown"] = i.unknown or None
+    line["unknown"] = row.notes.get("unknown")
     return line
 
 

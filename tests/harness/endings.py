@@ -195,6 +195,7 @@ OF_THE_CLIENT = [
         client=SOON,
         differs=BEGUN | {"gemini": MISSED},
     ),
+    Ending("leaving-while-there-is-no-connection", [], GONE, client=SOON, gateway="unconnected"),
     Ending("leaving-within-a-body", half(stall()), MISSED._replace(status=200), [False], client=SOON),
     Ending(
         "leaving-within-an-event",
