@@ -27,6 +27,7 @@ NEW = {
     },
     "prices": {"provider": "openai", "model": "my-finetune", "input": 3.0, "cache_read": 0.3},
 }
+REGEX = {"key": "a", "operator": "regex", "value": "(?=b)"}
 CHANGES = {
     "agents": {"name": "Two", "toon": True},
     "teams": {"name": "Two"},
@@ -108,6 +109,23 @@ async def test_what_the_gateway_sets_nobody_else_does(running, kind):
         ("limits", {"kind": "beer"}, "kind"),
         ("prices", {"provider": "nowhere", "model": "m"}, "provider"),
         ("tool_invocation_policies", {"tool": "x", "action": ""}, "action"),
+        (
+            "tool_invocation_policies",
+            NEW["tool_invocation_policies"] | {"conditions": [REGEX]},
+            "conditions[0].value",
+        ),
+        (
+            "trusted_data_policies",
+            NEW["trusted_data_policies"] | {"conditions": [REGEX]},
+            "conditions[0].value",
+        ),
+        ("trusted_data_policies", NEW["trusted_data_policies"] | {"tool": "a["}, "tool"),
+        ("virtual_keys", {"name": "x", "models": ["["]}, "models[0]"),
+        (
+            "model_optimization_rules",
+            NEW["model_optimization_rules"] | {"conditions": [{}, {"hour": [9, 25]}]},
+            "conditions[1].hour",
+        ),
         ("trusted_data_policies", {"tool": "x", "action": "mark_as_trusted", "agents": ["nobody"]}, "agents"),
         ("tool_invocation_policies", {"action": "block_always"}, "tool"),
     ],
