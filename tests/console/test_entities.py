@@ -224,6 +224,25 @@ async def test_a_key_is_shown_once_and_stored_as_a_hash(running, tmp_path):
     assert (await running.ask("GET", "/api/session", made["secret"]))[0] == 401
 
 
+async def test_a_revocation_is_final(running):
+    made = await running.made(ADMIN, "/api/virtual-keys", name="k", agent="support")
+    path = f"/api/virtual-keys/{made['id']}"
+
+    async def change(**values):
+        status, body, _ = await running.ask("PATCH", path, ADMIN, json=values)
+        return status, body
+
+    assert (await change(revoked=False))[0] == 200
+    assert (await change(revoked=True))[1]["revoked"] is True
+    status, refused = await change(revoked=False, name="again")
+    assert (status, refused["error"]["path"]) == (409, "revoked")
+    assert "create a new key" in refused["error"]["message"]
+    assert (await change(revoked=True, name="gone"))[0] == 200
+    _, shown, _ = await running.ask("GET", path, ADMIN)
+    assert (shown["revoked"], shown["name"]) == (True, "gone")
+    assert (await running.ask("GET", "/api/session", made["secret"]))[0] == 401
+
+
 @pytest.mark.parametrize("kind", NEW)
 def test_fields_that_hold_secrets_are_known(kind):
     # Whoever adds a field to an entity decides here whether it is shown.
