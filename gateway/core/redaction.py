@@ -17,7 +17,7 @@ from gateway.core.view import Path
 
 REDACTED = "[redacted]"
 _VALUE = msgspec.json.encode(REDACTED)
-_LEAST_KEY = 16
+LEAST_KEY = 16
 """Characters: what is sent for a key where none is needed is shorter, and may be any word."""
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\*)\]")
 _EVENT = re.compile(rb"(?m)^data:[ ]?([\[{](?!DONE\]).*?)(?=\r?$)")
@@ -77,7 +77,7 @@ def rule_problem(rule: str) -> str | None:
 def without_key(body: bytes, key: str) -> bytes:
     """Return an answer without the key that its request carried, which some providers repeat when they refuse it."""
     raw = key.encode()
-    return body.replace(raw, REDACTED.encode()) if len(raw) >= _LEAST_KEY and raw in body else body
+    return body.replace(raw, REDACTED.encode()) if len(raw) >= LEAST_KEY and raw in body else body
 
 
 def _compiled(rule: str) -> Any:
