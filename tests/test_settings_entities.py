@@ -238,6 +238,7 @@ def test_a_rule_in_a_variable_that_can_not_be():
         ("[[prices]]\nprovider = 'opnai'\nmodel = 'm'", 2),
         ("[[model_optimization_rules]]\nprovider = 'opnai'\ntarget_model = 'm'", 2),
         ("[providers.openai]\nfallbacks = ['opnai']", 2),
+        ("[dual_llm]\nmax_rounds = 3\nquarantined_model = 'opnai/gpt-4o'", 3),
     ],
 )
 def test_a_provider_that_is_named_exists(elsewhere, text, line):

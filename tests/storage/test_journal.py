@@ -8,9 +8,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from gateway.core.record import Record
 from gateway.storage import journal as journal_module
+from gateway.storage import tables
 from gateway.storage.journal import Journal
+from gateway.storage.queries import interactions, statistics
 from gateway.storage.spill import of_worker
 from tests.storage.entries import record, started
+from tests.storage.made import count
 
 
 class Store:
@@ -219,6 +222,40 @@ async def test_a_file_that_grows_while_it_is_read_is_not_damaged(store, journal,
     await until(lambda: not journal.failing)
     assert list(store.rows) == ["a", "late"]
     assert list(tmp_path.glob("*.damaged")) == []
+
+
+async def test_a_replay_that_breaks_off_stores_nothing_twice(database, tmp_path, monkeypatch):
+    """In a real database: rows, bodies, sums and what is in flight are those of a replay in one go."""
+    monkeypatch.setattr(journal_module, "_BATCH", 3)
+    told = {"down": True, "commits": 0}
+
+    async def commit(starts, records, *, again):
+        if told["down"]:
+            raise OperationalError("insert", None, Exception("database is locked"))
+        async with database.write() as connection:
+            await interactions.write(connection, starts, records, again=again)
+            told["commits"] += 1
+            if told["commits"] == 3:
+                raise OperationalError("insert", None, Exception("disk full"))  # rolled back
+        if told["commits"] == 4:
+            raise OperationalError("commit", None, Exception("connection lost"))  # stored after all
+
+    journal = Journal(commit, Store().close_lost, tmp_path, "w1")
+    await journal.open()
+    given_ = [record(input_tokens=7, cost=5, text="said") for _ in range(11)]
+    for each in given_:
+        await given(journal, [started(each.id)], [])
+        await given(journal, [], [each])
+    told["down"] = False
+    await until(lambda: not journal.failing)
+    assert told["commits"] > 8
+    assert (journal.spilled, journal.ingested, journal.committed) == (11, 11, 0)
+    for table, rows in ((tables.interactions, 11), (tables.contents, 11), (tables.in_flight, 0)):
+        assert await count(database, table) == rows, table
+    async with database.read() as connection:
+        [sums] = await statistics.sums(connection, "model")
+    assert (sums["requests"], sums["input_tokens"], sums["cost"]) == (11, 77, "0.000000055")
+    await journal.close()
 
 
 def balanced(journal, enqueued, spill) -> None:
