@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.edit import split
-from gateway.core.interaction import Interaction
+from gateway.core.interaction import NOTHING_SAVED, Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
 from gateway.core.redaction import Redactor, without_key
@@ -173,7 +173,7 @@ def _row(i: Interaction) -> Record:
         first_byte_ms=_since(i.started, i.first_byte),
         first_token_ms=_since(i.started, i.first_token),
         duration_ms=_since(i.started, i.finished),
-        overhead_ms=None if i.overhead is None else round(i.overhead * 1000, 3),
+        overhead_ms=None if i.overhead is None else int(i.overhead * 1_000_000) / 1000,
         context_trusted=not i.context_untrusted if principal else None,
         blocked_tools=i.blocked_tools,
         notes={"unknown": i.unknown} if i.unknown else {},
@@ -189,9 +189,12 @@ def _line(row: Record, i: Interaction) -> dict[str, Any]:
     line = _asdict(row)
     for name in _NO_LINE:
         del line[name]
-    line["cost"] = dollars(row.cost)
-    line["baseline_cost"] = dollars(row.baseline_cost)
-    line["saved"] = {name: dollars(amount) for name, amount in (row.saved or {}).items()}
+    if row.cost is not None:
+        line["cost"] = dollars(row.cost)
+    if row.baseline_cost is not None:
+        line["baseline_cost"] = dollars(row.baseline_cost)
+    if i.saved is not NOTHING_SAVED:
+        line["saved"] = {name: dollars(amount) for name, amount in (row.saved or {}).items()}
     line["blocked_tools"] = row.blocked_tools or None
     line["unreadable"] = i.unreadable or None
     line["unknown"] = i.unknown or None
@@ -199,4 +202,5 @@ def _line(row: Record, i: Interaction) -> dict[str, Any]:
 
 
 def _since(start: float, end: float | None) -> float | None:
-    return None if end is None else round((end - start) * 1000, 3)
+    """Return milliseconds with three decimals, cut rather than rounded, which takes ten times as long."""
+    return None if end is None else int((end - start) * 1_000_000) / 1000

@@ -298,11 +298,14 @@ class Journal:
 
 
 def _size(entry: Entry) -> int:
+    if isinstance(entry, Started):
+        return _OVERHEAD
     size = _OVERHEAD
-    if isinstance(entry, Record):
-        for body in (entry.request, entry.forwarded, entry.response):
-            if body is not None:
-                size += len(body.prefix) + len(body.suffix) + sum(map(len, body.messages))
+    for body in (entry.request, entry.forwarded, entry.response):
+        if body is not None:
+            size += len(body.prefix)
+            if body.messages or body.suffix:
+                size += len(body.suffix) + sum(map(len, body.messages))
     return size
 
 

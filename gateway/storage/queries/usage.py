@@ -6,10 +6,9 @@ A sum is that of what is known; where nothing is, it is null, never 0.
 from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, bindparam, func
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.record import Record
-from gateway.storage.statement import Statement, insert
+from gateway.storage.statement import Batch, Statement, insert
 from gateway.storage.tables import SAVED, usage_by_hour
 
 _COLUMNS = [column.name for column in usage_by_hour.columns]
@@ -34,8 +33,8 @@ _add = Statement(
 )
 
 
-async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
-    """Add records that are new to the sums."""
+def add(batch: Batch, records: Iterable[Record]) -> None:
+    """Have records that are new added to the sums."""
     sums: dict[tuple[int, str, str, str, str, str], tuple[int | None, ...]] = {}
     for r in records:
         key = (
@@ -64,7 +63,7 @@ async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
         found = sums.get(key)
         sums[key] = values if found is None else tuple(map(_sum, found, values))
     # In one order everywhere, so that processes which add to the same rows wait for each other in line.
-    await _add(connection, [(*key, *values) for key, values in sorted(sums.items())])
+    batch.add(_add, [(*key, *values) for key, values in sorted(sums.items())])
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
