@@ -9,6 +9,7 @@ from gateway.core.errors import UpstreamError, UpstreamProtocol
 from gateway.core.interaction import Interaction
 from gateway.core.provider import UpstreamRequest
 from gateway.headers import RequestHeaders
+from gateway.lending import without_lent_key
 from gateway.origin import Answer
 from gateway.relaying import foreign_encoding
 from gateway.upstream import Limits, Upstream
@@ -51,6 +52,8 @@ async def send(
         )  # what is no HTTP is no model's
         # When the client's own body broke off, that is what failed.
         raise broken_off(opaque) or error from None
+    if credential is not None and credential.secret:
+        return without_lent_key(response, credential.secret)
     return response
 
 

@@ -182,9 +182,9 @@ def test_a_pattern_that_a_comma_would_cut_is_a_mistake(value):
 
 @pytest.mark.parametrize("rule", ["(", "$.a[", "[z-a]"])
 def test_a_rule_that_means_nothing_is_a_mistake_of_its_place(elsewhere, rule):
-    with pytest.raises(SettingsError, match=r"^GATEWAY_RECORD_REDACT: record.redact: .* is not a"):
+    with pytest.raises(SettingsError, match=r"^GATEWAY_RECORD_REDACT: record.redact\[0\]: .* is not a"):
         load(environment={"GATEWAY_RECORD_REDACT": f'["{rule}"]'})
-    with pytest.raises(SettingsError, match=r":2: record.redact: .* is not a"):
+    with pytest.raises(SettingsError, match=r":2: record.redact\[0\]: .* is not a"):
         load(written(elsewhere, f'[record]\nredact = ["{rule}"]'), {})
 
 

@@ -51,13 +51,26 @@ class InteractionLog(Stage):
         self._limit = body_limit
         self._small = min(_SMALL, body_limit)
         self._redactor = redactor or Redactor()
+        self._not_admitted = 0
+        self._dropped = 0
 
     async def on_start(self, batch: Sequence[Interaction]) -> None:
         """Store that they have begun, so that a crash can't make them vanish."""
         self._store([self._started(i) for i in batch], [])
 
+    def counts(self) -> dict[str, int]:
+        """Return how many interactions were not handed on to be stored, by why."""
+        return {"not_admitted": self._not_admitted, "dropped": self._dropped}
+
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Write one line each; store one record each, of those whose caller was known."""
+        try:
+            self._take(batch)
+        except Exception:
+            self._dropped += len(batch)
+            raise
+
+    def _take(self, batch: Sequence[Interaction]) -> None:
         rows = [_row(i) for i in batch]
         left: list[Bodies | None] = [None] * len(rows)
         if self._redactor:  # before anything is said of them
@@ -71,6 +84,7 @@ class InteractionLog(Stage):
                     self._add_bodies(row, i, bodies)
         if known:
             self._store([], [row for row, _, _ in known])
+        self._not_admitted += len(batch) - len(known)
 
     def _started(self, i: Interaction) -> Started:
         principal = i.principal

@@ -114,8 +114,7 @@ async def on_sqlite(connection: AsyncConnection, work: Callable[[sqlite3.Connect
     found: Any = await connection.get_raw_connection()
     driver = found.driver_connection
     try:
-        # There is no public way to more than one statement in a turn.
-        result: _Result = await driver._execute(work, driver._conn)  # noqa: SLF001
+        result: _Result = await driver._execute(work, driver._conn)  # noqa: SLF001  # nothing public runs two statements in a turn
     except sqlite3.Error as error:
         raise DBAPIError.instance(None, None, error, sqlite3.Error, dialect=connection.dialect) from error
     return result
