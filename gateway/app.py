@@ -150,7 +150,7 @@ class Gateway:
                 self._recorder,
                 self._watchdog,
                 asyncio.get_running_loop(),
-                kept=settings.record.body_limit if settings.record.bodies else 0,
+                kept=settings.record.body_limit if settings.record.bodies or settings.record.redact else 0,
             ),
             self._refresh.snapshots,
             self._health,

@@ -28,6 +28,7 @@ from gateway.core.errors import (
 from gateway.core.interaction import Interaction
 from gateway.core.relay import Relay
 from gateway.core.stage import Pipeline
+from gateway.core.torn import read_torn
 from gateway.headers import Headers, RequestHeaders, client_headers
 from gateway.origin import Answer
 from gateway.recorder import Recorder
@@ -120,9 +121,11 @@ class Exchange:
             watches.discard(self._watch)
             i.finished = perf_counter()
             i.response_bytes = self._client.sent
-            if self._relay is not None:
-                i.unreadable = self._relay.unreadable
-                i.unknown = self._relay.unknown
+            if (relay := self._relay) is not None:
+                i.unreadable = relay.unreadable
+                i.unknown = relay.unknown
+                if relay.whole and i.outcome != "ok" and i.ran and i.endpoint.carries_calls:
+                    read_torn(relay.rest(), relay.adapter, i.completion)
             if isinstance(self._opaque, Upload):
                 i.request_bytes = self._opaque.size
             self._parts.recorder.put(i)
@@ -166,7 +169,7 @@ class Exchange:
             i.request = endpoint.request(body, params, quirks)
         i.requested_model = i.request.model
         i.streamed = i.request.stream
-        i.session = i.session or i.request.session
+        i.session = i.session or i.provider.session(i.headers) or i.request.session
         for on_request in self._parts.pipeline.request:
             await on_request(i)
         if i.hold and (endpoint.stateful or not endpoint.listed):
@@ -191,6 +194,7 @@ class Exchange:
         watch.expect("first_byte", limits.first_byte_streamed if i.streamed else limits.first_byte_whole)
         self._sent = perf_counter()
         response = await send(i, self._request, self._headers, self._opaque, self._parts.upstream, limits)
+        i.ran = response.status < 300
         try:
             relay = self._relay = relay_for(i, response, self._parts.settings, asked=asked)
             if response.status >= 400:

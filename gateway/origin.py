@@ -129,6 +129,7 @@ class Origin:
         """
         connection = await self._connect(timeout, fresh=fresh)
         writing = None
+        written = False
         try:
             protocol: Any = connection.protocol
             try:
@@ -151,6 +152,7 @@ class Origin:
                 else:
                     protocol.transport.write(head)
                     protocol.transport.write(body)
+                written = writing is None
                 while True:
                     message, content = await protocol.read()
                     if message.code >= 200 or message.code == 101:
@@ -159,7 +161,10 @@ class Origin:
                 error.reused = hasattr(protocol, "served")  # type: ignore[union-attr]  # told to whoever decides on a retry
                 raise
             protocol.served = True
-        except BaseException:
+        except BaseException as error:
+            transport = connection.transport
+            # Told to whoever asks what it may have cost: all of the request had left.
+            error.written = written and transport is not None and not transport.get_write_buffer_size()  # type: ignore[attr-defined]  # as above
             _cut(connection, writing)
             raise
         # With its last byte the connection is free, even while the body is still to be read from memory.

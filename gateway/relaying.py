@@ -45,6 +45,7 @@ def relay_for(i: Interaction, response: Answer, settings: Settings, *, asked: bo
     if unread:
         return Relay(OpaqueFramer(0), adapter_class(i.request, streamed=False), i.completion)
     if content_type.startswith("text/html"):
+        i.ran = False  # whoever wrote that, it was no model
         raise UpstreamProtocol(
             "The upstream answered with a page instead of an API's answer.", may_have_run=True
         )

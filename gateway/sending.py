@@ -1,9 +1,11 @@
 """A request as a provider gets it: headers built anew, with the one credential that goes upstream."""
 
+import asyncio
+
 from aiohttp import web
 
 from gateway.client import Upload
-from gateway.core.errors import UpstreamError
+from gateway.core.errors import UpstreamError, UpstreamProtocol
 from gateway.core.interaction import Interaction
 from gateway.core.provider import UpstreamRequest
 from gateway.headers import RequestHeaders
@@ -40,8 +42,14 @@ async def send(
     i.attempts = 1
     try:
         response, i.attempts = await upstream.send(request.method, url, headers, opaque or body, limits)
+    except asyncio.CancelledError as error:
+        i.ran = getattr(error, "written", False)
+        raise
     except UpstreamError as error:
         i.attempts = error.attempts
+        i.ran = error.may_have_run and not isinstance(
+            error, UpstreamProtocol
+        )  # what is no HTTP is no model's
         # When the client's own body broke off, that is what failed.
         raise broken_off(opaque) or error from None
     if credential is not None and credential.secret:

@@ -159,8 +159,8 @@ class OutputDetails(msgspec.Struct, gc=False):
 class Usage(msgspec.Struct, gc=False):
     """``usage``; in ``message_delta`` its numbers are totals."""
 
-    input_tokens: Any = None
-    output_tokens: Any = None
+    input_tokens: Any = msgspec.UNSET
+    output_tokens: Any = msgspec.UNSET
     cache_read_input_tokens: Any = None
     cache_creation_input_tokens: Any = None
     cache_creation: Raw = Raw(b"")

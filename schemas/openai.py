@@ -51,8 +51,8 @@ class OutputDetails(msgspec.Struct, gc=False):
 class Usage(msgspec.Struct, gc=False):
     """Numbers of tokens."""
 
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
+    prompt_tokens: Any = msgspec.UNSET
+    completion_tokens: Any = msgspec.UNSET
     total_tokens: Any = None
     prompt_tokens_details: InputDetails | Odd = None
     completion_tokens_details: OutputDetails | Odd = None
@@ -196,7 +196,7 @@ class Embeddings(msgspec.Struct, gc=False):
     """An answer with embeddings; the vectors are skipped."""
 
     model: Any = None
-    usage: Usage | Odd = None
+    usage: Usage | Odd | msgspec.UnsetType = msgspec.UNSET
     error: Any = None
 
 

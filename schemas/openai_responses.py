@@ -148,7 +148,7 @@ class Error(Wire, gc=False):
 class Usage(Wire, gc=False):
     """Token counts; input includes what came from the cache."""
 
-    input_tokens: Any = None
-    output_tokens: Any = None
+    input_tokens: Any = msgspec.UNSET
+    output_tokens: Any = msgspec.UNSET
     input_tokens_details: Any = None
     output_tokens_details: Any = None

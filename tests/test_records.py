@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -34,10 +35,12 @@ from tests.harness.sinks import Row
 from tests.harness.stages import PROVOKED
 from tests.harness.upstream import (
     begin,
+    chunk,
     compile_script,
     finish,
     head,
     last,
+    rst,
     say,
     sleep,
     stall,
@@ -89,8 +92,18 @@ def check_usage(row: Row) -> None:
     if source == "reported":
         assert used in ((11, 7), (11, 1)), row
     elif source == "estimated":
-        assert all(used), row
-    assert row.more.get("first_token_ms") or source != "estimated", row
+        # Where nothing came, what was written is not known.
+        assert row.input_tokens, row
+        assert row.output_tokens != 0, row
+        assert row.output_tokens or not row.more.get("first_token_ms"), row
+    if source != "none":
+        assert row.status is None or row.status == 200 or row.output_tokens is None, row
+
+
+def behind(port: int) -> dict[str, str]:
+    return {
+        f"GATEWAY_{name}_BASE_URL": f"http://127.0.0.1:{port}" for name in ("OPENAI", "ANTHROPIC", "GEMINI")
+    }
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -98,14 +111,12 @@ async def gates() -> AsyncIterator[Callable[[str], Scripted]]:
     """Running gateways: open, with stages of the tests, and with nobody behind them."""
     async with contextlib.AsyncExitStack() as stack:
         closed = stack.enter_context(places.closed_port())
-        bases = {
-            f"GATEWAY_{name}_BASE_URL": f"http://127.0.0.1:{closed}"
-            for name in ("OPENAI", "ANTHROPIC", "GEMINI")
-        }
+        full = stack.enter_context(places.black_hole())
         running = {
             "open": await stack.enter_async_context(scripted(LIMITS)),
             "gated": await stack.enter_async_context(scripted(LIMITS, GATED)),
-            "unreachable": await stack.enter_async_context(scripted(bases)),
+            "unreachable": await stack.enter_async_context(scripted(behind(closed))),
+            "unconnected": await stack.enter_async_context(scripted(behind(full))),
         }
         running["gated"].gateway.tolerated.append(PROVOKED)
         yield running.__getitem__
@@ -164,6 +175,75 @@ async def test_a_request_that_is_never_whole(gates, patience, expected):
     assert {name: [told(row) for row in own] for name, own in rows.items()} == {
         case.name: [expected] for case in cases
     }
+
+
+SAID = {"chat": "usage", "responses": "usage", "anthropic": "usage", "gemini": "usageMetadata"}
+COUNTS = {
+    "chat": ("prompt_tokens", "completion_tokens"),
+    "responses": ("input_tokens", "output_tokens"),
+    "anthropic": ("input_tokens", "output_tokens"),
+    "gemini": ("promptTokenCount", "candidatesTokenCount"),
+}
+
+
+@pytest.mark.parametrize("wire", SAID)
+async def test_absent_null_and_zero_usage_are_three_things(gates, wire):
+    name, (given, got) = SAID[wire], COUNTS[wire]
+    answer = msgspec.json.decode(DIALECTS[wire].whole())
+    del answer[name]
+    usages = {
+        "absent": ({}, ("estimated", True, True)),
+        "empty": ({name: {}}, ("estimated", True, True)),
+        "null": ({name: None}, ("none", None, None)),
+        "zero": ({name: {given: 0, got: 0}}, ("reported", 0, 0)),
+        "odd": ({name: {given: -5, got: 3}}, ("estimated", True, 3)),
+    }
+    if wire != "gemini":  # where a member that is null is one that is not there
+        usages["null-input"] = ({name: {given: None, got: 3}}, ("reported", None, 3))
+        usages["null-counts"] = ({name: {given: None, got: None}}, ("none", None, None))
+    cases = {
+        case.name: (case, expected)
+        for what, (members, expected) in usages.items()
+        for ending in [
+            Ending(
+                f"usage-{what}",
+                [whole(msgspec.json.encode(answer | members))],
+                Told("ok", None, 200, expected[0]),
+                [False],
+                wires=[wire],
+            )
+        ]
+        for case in ending.cases()
+    }
+    gate = gates("open")
+    await asyncio.gather(*(case.play(gate) for case, _ in cases.values()))
+    rows = await recorded(gate, list(cases))
+    for run, (case, (_, *tokens)) in cases.items():
+        [row] = rows[run]
+        assert told(row) == case.told, run
+        used = row.input_tokens, row.output_tokens
+        assert used == tuple(u if t is True else t for t, u in zip(tokens, used, strict=True)), run
+        assert all(u or t is not True for t, u in zip(tokens, used, strict=True)), run
+        assert row.cost is None or None not in tokens, run
+        row.check()
+
+
+async def test_what_arrived_of_a_whole_answer_is_counted(gates):
+    """The words before the tear are estimated, however many came; the brackets and names around them are not."""
+    words = "several words that were written " * 40
+    cases = {}
+    for wire in SAID:
+        body = DIALECTS[wire].whole(words)
+        cut = body.index(b"several") + len(words) // 2
+        steps = [head(sse=False, length=len(body)), chunk(body[:cut]), rst()]
+        [case] = Ending("a-torn-text", steps, Told("upstream_reset", "", 200), [False], wires=[wire]).cases()
+        cases[case.name] = case
+    gate = gates("open")
+    await asyncio.gather(*(case.play(gate) for case in cases.values()))
+    for run, [row] in (await recorded(gate, list(cases))).items():
+        assert row.more["usage_source"] == "estimated", run
+        assert 80 <= row.output_tokens <= 200, (run, row.output_tokens)  # a hundred, some at a factor
+        assert row.input_tokens, run
 
 
 async def test_a_client_that_does_not_read(gates):

@@ -16,6 +16,13 @@ from gateway.settings import (
 )
 
 
+def kind_of(key):
+    section, _, last = key.rpartition(".")
+    table = Settings()
+    value = getattr(getattr(table, section) if section else table, last)
+    return type(value)
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -139,6 +146,46 @@ def test_lists_in_the_environment_are_separated_by_commas():
         "b.example:9000",
     )
     assert load(environment={"GATEWAY_ALLOWED_HOSTS": ""}).allowed_hosts == ()
+
+
+LISTS = [key for key in keys() if isinstance(kind_of(key)(), tuple)]
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_lists_in_the_environment_may_be_json(key):
+    name = f"GATEWAY_{key.upper().replace('.', '_')}"
+
+    def read(value):
+        section, _, last = key.rpartition(".")
+        settings = load(environment={name: value})
+        return getattr(getattr(settings, section) if section else settings, last)
+
+    assert read('["$.a", "b,c"]') == ("$.a", "b,c")
+    assert read(" [ ] ") == ()
+    assert read("$.a, $.b") == ("$.a", "$.b")
+    assert read("[a-c]{3}, [::1]:9000") == ("[a-c]{3}", "[::1]:9000")  # no JSON, though it begins like it
+    for broken in ('["$.a", 5]', '["$.a"', "['a']\"]", '[ "a", ]'):
+        if broken.replace(" ", "").startswith('["'):
+            with pytest.raises(SettingsError, match=f"^{name}: .* JSON list of texts"):
+                read(broken)
+
+
+def test_every_list_is_among_them():
+    assert LISTS == ["console_hosts", "allowed_hosts", "record.redact"]
+
+
+@pytest.mark.parametrize("value", [r"\d{2,4}", "$.a, (a,b)", "[a,b]"])
+def test_a_pattern_that_a_comma_would_cut_is_a_mistake(value):
+    with pytest.raises(SettingsError, match=r"^GATEWAY_RECORD_REDACT: .* write a JSON list"):
+        load(environment={"GATEWAY_RECORD_REDACT": value})
+
+
+@pytest.mark.parametrize("rule", ["(", "$.a[", "[z-a]"])
+def test_a_rule_that_means_nothing_is_a_mistake_of_its_place(elsewhere, rule):
+    with pytest.raises(SettingsError, match=r"^GATEWAY_RECORD_REDACT: record.redact\[0\]: .* is not a"):
+        load(environment={"GATEWAY_RECORD_REDACT": f'["{rule}"]'})
+    with pytest.raises(SettingsError, match=r":2: record.redact\[0\]: .* is not a"):
+        load(written(elsewhere, f'[record]\nredact = ["{rule}"]'), {})
 
 
 def test_the_port_that_an_orchestrator_injects_is_ignored():

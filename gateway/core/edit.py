@@ -63,6 +63,21 @@ def split(document: bytes, path: Path) -> tuple[bytes, list[bytes], bytes] | Non
     return document[:first], [document[a:b] for a, b in pairwise(ends)], document[ends[-1] :]
 
 
+def places(document: bytes, path: Path) -> Iterator[tuple[int, int]]:
+    """Yield where each value begins and ends that a path leads to: of equal keys all; an index of -1 stands for all."""
+    found = [(_after_gap(document, 0), len(document.rstrip()))]
+    for step in path:
+        opening = b"{" if isinstance(step, str) else b"["
+        found = [
+            child[2:]
+            for start, end in found
+            if document.startswith(opening, start)
+            for child in _children(document, start, end)
+            if step in (child[0], -1)
+        ]
+    yield from found
+
+
 def _splices(document: bytes, start: int, end: int, changes: _Changes) -> Iterator[_Splice]:
     """Yield what to put in place of which bytes of the object or array that starts and ends there."""
     below: dict[str | int, dict[Path, bytes | None]] = {}

@@ -118,6 +118,8 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """The answer's body as the upstream sent it, up to a limit."""
     request_bytes: int = 0
     response_bytes: int = 0
+    ran: bool = False
+    """The upstream got the whole request and has not refused it: it may have used something, whatever came of it."""
     usage_source: str = ""
     """Whence ``completion.usage`` is: ``reported``, ``estimated`` or ``none``; empty until that is settled."""
     cost: int | None = None

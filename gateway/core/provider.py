@@ -10,6 +10,7 @@ import msgspec
 from gateway.core.adapter import OpaqueRequest, OpaqueResponse, Quirks, RequestAdapter, ResponseAdapter
 from gateway.core.errors import ErrorKind, GatewayError, kind_of_status
 
+_LONGEST_SESSION = 256
 _PLACEHOLDER = re.compile(r"\{(\w+)(\+?)\}")
 
 
@@ -115,6 +116,8 @@ class Provider:
     """Version segments that a client may write before an endpoint's path, without slashes."""
     default_version: ClassVar[str] = ""
     """The version to send when the client wrote none; empty: the base URL ends in it, or there is none."""
+    session_headers: ClassVar[tuple[str, ...]] = ()
+    """Headers in which its clients name their session, in lower case; the first that is there counts."""
     claims_last: ClassVar[bool] = False
     """Its claims on root paths count only where no other provider has one."""
 
@@ -166,6 +169,13 @@ class Provider:
             if not slash or segment not in self.versions:
                 return version, path
             version, path = segment, "/" + rest
+
+    def session(self, headers: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return the session that a header of its clients names, as text that any log can hold, and that header."""
+        for name in self.session_headers:
+            if said := headers.get(name):
+                return said[:_LONGEST_SESSION].encode("utf-8", "backslashreplace").decode(), name
+        return None
 
     def claims(self, method: str, path: str, headers: Mapping[str, str], query: str) -> bool:
         """Whether a path at the gateway's root, with its version segment, is this provider's."""

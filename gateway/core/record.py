@@ -33,6 +33,11 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     endpoint: str
     agent: str | None = None
     virtual_key: str | None = None
+    team: str | None = None
+    user: str | None = None
+    session: str | None = None
+    session_source: str | None = None
+    requested_model: str | None = None
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -5,12 +5,12 @@ matched by an engine whose time is linear (RE2) against the bytes as they were s
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from gateway.core.edit import edit
+from gateway.core.edit import places
 from gateway.core.patterns import InvalidPattern, compiled
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import Path
@@ -20,12 +20,36 @@ _VALUE = msgspec.json.encode(REDACTED)
 LEAST_KEY = 16
 """Characters: what is sent for a key where none is needed is shorter, and may be any word."""
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\*)\]")
-_EVENT = re.compile(rb"(?m)^data:[ ]?([\[{](?!DONE\]).*?)(?=\r?$)")
+_DATA = re.compile(rb"(?<![^\r\n\xbf])(?:data:[^\r\n]*(?:\r\n|\r|\n|\Z))+")
+"""The lines that together are one event's payload; a mark of the byte order may stand before them."""
+_LINE = re.compile(rb"(data: ?)([^\r\n]*)(\r\n|\r|\n|\Z)")
+_DOCUMENT = (b"{", b"[")
+_MARK = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder().decode
 
 
 class RuleError(ValueError):
     """A rule that means nothing."""
+
+
+class Taken:
+    """What was taken out of bodies, for whoever must not show it in another place."""
+
+    def __init__(self) -> None:
+        self.texts: set[str] = set()
+        self.known = True
+        """Whether these are all; a document that can't be read was taken out as a whole."""
+
+    def add(self, value: Any) -> None:
+        """Add every text in a value."""
+        if isinstance(value, str):
+            self.texts.add(value)
+        elif isinstance(value, dict):
+            for each in value.values():
+                self.add(each)
+        elif isinstance(value, list):
+            for each in value:
+                self.add(each)
 
 
 class Redactor:
@@ -39,30 +63,70 @@ class Redactor:
     def __bool__(self) -> bool:
         return bool(self._paths or self._patterns)
 
-    def body(self, body: bytes) -> bytes:
-        """Return a body without what must not be stored: a JSON document, or a stream of events that carry some."""
+    @property
+    def has_paths(self) -> bool:
+        """Whether a rule names a place in a body."""
+        return bool(self._paths)
+
+    def body(self, body: bytes, taken: Taken | None = None) -> bytes:
+        """Return a body without what must not be stored: a JSON document, or a stream of events that carry some.
+
+        ``taken``: gets what rules that name a place took out.
+        """
         if self._paths and body:
-            if body.lstrip()[:1] in (b"{", b"["):
-                body = self._document(body)
+            if body.removeprefix(_MARK).lstrip()[:1] in _DOCUMENT:
+                body = self._document(body, taken)
             else:
-                body = _EVENT.sub(lambda found: found[0][: -len(found[1])] + self._document(found[1]), body)
+                body = _DATA.sub(lambda found: self._event(found[0], taken), body)
+        return self._matched(body)
+
+    def text(self, text: str) -> str:
+        """Return a text without what a pattern matches."""
+        if not self._patterns or not text:
+            return text
+        raw = text.encode(errors="replace")
+        found = self._matched(raw)
+        return text if found == raw else found.decode(errors="replace")
+
+    def _matched(self, body: bytes) -> bytes:
         for pattern in self._patterns:
             body = pattern.sub(REDACTED.encode(), body)
         return body
 
-    def _document(self, document: bytes) -> bytes:
+    def _event(self, lines: bytes, taken: Taken | None) -> bytes:
+        found = _LINE.findall(lines)
+        payload = b"\n".join(data for _, data, _ in found)
+        if payload.lstrip()[:1] not in _DOCUMENT or payload.startswith(b"[DONE]"):
+            return lines
+        document = self._document(payload, taken)
+        if document is payload:
+            return lines
+        prefix, _, end = found[-1]
+        return bytes(prefix + document.replace(b"\n", b"\n" + prefix) + end)
+
+    def _document(self, document: bytes, taken: Taken | None) -> bytes:
         try:
-            value = _decode(document)
+            _decode(document)
+            found = sorted(
+                {place for steps in self._paths for place in places(document, steps)},
+                key=lambda place: (place[0], -place[1]),
+            )
         except UNREADABLE:
+            if taken is not None:
+                taken.known = False
             return _VALUE  # what can't be read can't be searched for what must not be stored
-        found = {path: _VALUE for steps in self._paths for path in _matches(value, steps)}
-        # A path below one that is replaced as a whole has nothing left to replace.
-        changes = {
-            path: new
-            for path, new in found.items()
-            if not any(path[:n] in found for n in range(1, len(path)))
-        }
-        return edit(document, changes) if changes else document
+        if not found:
+            return document
+        pieces: list[bytes] = []
+        position = 0
+        for start, end in found:
+            if start < position:
+                continue  # below one that is replaced as a whole nothing is left to replace
+            pieces += (document[position:start], _VALUE)
+            position = end
+            if taken is not None:
+                taken.add(_decode(document[start:end]))
+        return b"".join((*pieces, document[position:]))
 
 
 def rule_problem(rule: str) -> str | None:
@@ -96,18 +160,3 @@ def _steps(rule: str) -> Path:
     if not steps or position != len(rule):
         raise RuleError(f"{rule!r} is not a path; write $.name, $.list[0] or $.list[*].name")
     return tuple(steps)
-
-
-def _matches(value: Any, steps: Path, path: Path = ()) -> Iterator[Path]:
-    """Yield the path of every value that a rule leads to; an index of -1 stands for all."""
-    if not steps:
-        yield path
-        return
-    step, rest = steps[0], steps[1:]
-    if isinstance(step, str):
-        if isinstance(value, dict) and step in value:
-            yield from _matches(value[step], rest, (*path, step))
-    elif isinstance(value, list):
-        for index in range(len(value)) if step < 0 else (step,):
-            if index < len(value):
-                yield from _matches(value[index], rest, (*path, index))

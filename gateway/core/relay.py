@@ -161,6 +161,10 @@ class Relay:
         ready = self._observed(rest, b"")
         return b"" if self._by_chunk else ready
 
+    def rest(self) -> bytes:
+        """Take what has come of a whole answer that broke off."""
+        return self._framer.drain()
+
     def release(self) -> bytes:
         """Return the bytes that were held: they were judged, and may go."""
         self._sent = True
@@ -334,10 +338,7 @@ class Relay:
         return True
 
     def _judge_failed(self, frame: Frame, events: tuple[Event, ...], holds: bool) -> bool:  # noqa: FBT001  # read at one place
-        """Judge a frame from the provider's own error on: only the rest of that error passes, and the terminator.
-
-        What was held was never judged, and goes.
-        """
+        """Judge a frame from the provider's own error on: only that error's rest and the terminator pass, nothing held."""
         self._held = []
         if holds:
             self._refuse_to_read()
@@ -361,9 +362,8 @@ class Relay:
         ``names``: those of the objects in it that look like a tool call, whether or not the adapter knows them.
         """
         holds = False
-        apply = self._completion.apply
         for event in events:
-            apply(event)
+            self._completion.apply(event)
             kind = type(event)
             if kind in _HARMLESS:
                 continue

@@ -1,7 +1,9 @@
 """What an answer used: as the provider reported it, or as it can be estimated where that says nothing.
 
-Only an answer that ran has used anything. What the provider did say stays; but of an answer that broke off it has
-said only what was used by then, so that its output is at least what has arrived.
+Only a request that reached its provider whole, and was not refused there, can have used anything. What the provider
+did say stays; but of an answer that broke off it has said only what was used by then, so that its output is at least
+what has arrived, and what has not arrived is not known. Zero is what it says; null, in an answer that is whole, is its
+word that nobody knows; what it leaves out is estimated.
 """
 
 import math
@@ -16,6 +18,9 @@ from gateway.core.view import Usage
 _BYTES_PER_TOKEN = 4
 """Of a request whose texts are gone."""
 _NOTHING = Usage()
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_SETTLED = frozenset({"ok", "upstream_status"})
+"""Outcomes of answers that came to their own end."""
 Count = Callable[[Iterable[str]], int]
 
 
@@ -23,6 +28,8 @@ def needs_estimate(i: Interaction) -> bool:
     """Whether an interaction that has ended used more than its provider said."""
     completion = i.completion
     ran = completion.begun or completion.finish_reason is not None
+    if i.ran and i.outcome not in _SETTLED:
+        ran = True  # it broke off, and what was read and written until then is charged
     if i.outcome == "ok" and not i.endpoint.carries_calls:
         ran = True  # an answer of numbers neither begins nor finishes
     if not ran or not i.endpoint.response.billed:
@@ -30,20 +37,34 @@ def needs_estimate(i: Interaction) -> bool:
     if i.unreadable and not completion.begun:
         return False  # it said what nobody could read: to estimate its output as nothing would be wrong
     usage = completion.usage or _NOTHING
-    return usage.input_tokens is None or _lacks_output(i, usage)
+    return _lacks_input(i, usage) or _lacks_output(i, usage)
+
+
+def _lacks_input(i: Interaction, usage: Usage) -> bool:
+    return usage.input_tokens is None and not (usage.input_is_null and not _broke_off(i))
 
 
 def _lacks_output(i: Interaction, usage: Usage) -> bool:
-    completion = i.completion
-    broke_off = completion.finish_reason is None and i.outcome != "ok"
-    return completion.begun and (usage.output_tokens is None or broke_off)
+    if not i.completion.begun:
+        return False
+    return _broke_off(i) or (usage.output_tokens is None and not usage.output_is_null)
+
+
+def _broke_off(i: Interaction) -> bool:
+    return i.completion.finish_reason is None and i.outcome != "ok"
+
+
+def is_withheld(i: Interaction, usage: Usage) -> bool:
+    """Whether the provider says that it does not know what it charges for."""
+    lacks_input = usage.input_tokens is None and usage.input_is_null
+    return bool(lacks_input or (i.completion.begun and usage.output_tokens is None and usage.output_is_null))
 
 
 def estimate(i: Interaction, count: Count = tokens.count) -> Usage:
     """Return the usage with estimates for what is missing; counts tokens of ``size(i)`` bytes."""
     usage = i.completion.usage or _NOTHING
     changes = {}
-    if usage.input_tokens is None:
+    if _lacks_input(i, usage):
         changes["input_tokens"] = _input(i, count)
     if _lacks_output(i, usage):
         written = _scaled(i, count(_answer(i)))
@@ -59,7 +80,7 @@ def size(i: Interaction) -> int:
 
 def settled(i: Interaction, usage: Usage | None) -> str:
     """Return whence a usage is that was settled on: ``reported``, ``estimated`` or ``none``."""
-    if usage is None or usage == _NOTHING:
+    if usage is None or all(getattr(usage, name) is None for name in _COUNTS):
         return "none"
     return "reported" if usage == i.completion.usage else "estimated"
 

@@ -91,6 +91,9 @@ class Usage(Value, frozen=True, gc=False):
     """How it was processed, in the provider's own word, where prices depend on that."""
     others: tuple[tuple[str, "Usage"], ...] | None = None
     """What is charged beside all this, by model; an empty name: the same one."""
+    input_is_null: bool | None = None
+    """It says in so many words that it does not know: then nobody does. What it leaves out is estimated."""
+    output_is_null: bool | None = None
 
 
 class Finish(Value, frozen=True, gc=False):
@@ -118,6 +121,7 @@ class Unknown(Value, frozen=True, gc=False):
 
 Event = Start | TextDelta | ReasoningDelta | ToolCallDelta | Usage | Finish | StreamError | End | Unknown
 
+NULL_USAGE = Usage(input_is_null=True, output_is_null=True)
 END = End()
 TEXT_LIMIT = 1 << 20
 """Characters of one answer that are kept; more passes, and is forgotten."""

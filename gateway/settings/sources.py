@@ -1,6 +1,7 @@
 """Where settings come from: command line, environment, file; and the secrets that they point to."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_origin
@@ -14,6 +15,9 @@ from gateway.settings.verify import checked, decode, kinds, suggest, verify
 PREFIX = "GATEWAY_"
 _SECRETS = ("admin_token", "database_url", "secret_key")
 """Keys whose value may be in a file of its own: ``GATEWAY_ADMIN_TOKEN_FILE``."""
+_JSON_LIST = re.compile(r'\s*\[\s*["\]]')
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
+_texts = msgspec.json.Decoder(tuple[str, ...])
 _NEVER_BLANK = ("admin_token", "secret_key")
 """A secret that is there and empty would guard nothing."""
 
@@ -84,7 +88,7 @@ def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
             value = value.strip()
         if key in _NEVER_BLANK and not value:
             raise SettingsError(f"{name}: it is blank; give it a value, or unset it")
-        yield key, name, _split(value) if _is_list(key) else value
+        yield key, name, _split(value, name) if _is_list(key) else value
 
 
 def _is_list(key: str) -> bool:
@@ -93,8 +97,22 @@ def _is_list(key: str) -> bool:
     return get_origin(kinds(table)[name]) is tuple
 
 
-def _split(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
+def _split(value: str, name: str) -> list[str]:
+    """Read a list: JSON, or texts separated by commas."""
+    if _JSON_LIST.match(value):
+        try:
+            return list(_texts.decode(value))
+        except msgspec.DecodeError:
+            raise SettingsError(
+                f'{name}: it begins like a JSON list of texts, ["one", "two"], and is none'
+            ) from None
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    for part in parts:
+        if any(part.count(opening) != part.count(closing) for opening, closing in _BRACKETS):
+            raise SettingsError(
+                f'{name}: commas separate, and one of them cuts brackets apart; write a JSON list: ["one", "two"]'
+            )
+    return parts
 
 
 def unknown_variables(env: Mapping[str, str], providers: Iterable[str]) -> Iterator[tuple[str, str]]:

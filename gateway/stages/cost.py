@@ -8,7 +8,7 @@ import structlog
 from gateway.core import tokens
 from gateway.core.interaction import Interaction, Saved
 from gateway.core.stage import Stage
-from gateway.core.usage import estimate, needs_estimate, settled, size
+from gateway.core.usage import estimate, is_withheld, needs_estimate, settled, size
 from gateway.core.view import Usage
 from gateway.counting import count
 from gateway.prices import Prices
@@ -49,6 +49,8 @@ class Cost(Stage):
 
     def _charge(self, i: Interaction) -> None:
         usage = i.completion.usage or Usage()
+        if is_withheld(i, usage):
+            return
         model = i.request.model or i.requested_model
         i.unknown_price = True
         price = self._prices.find(i.provider, (i.completion.model, model), i.started_at, usage.service_tier)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.edit import split
+from gateway.core.hiding import Bodies, hide
 from gateway.core.interaction import NOTHING_SAVED, Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
@@ -19,6 +20,8 @@ Store = Callable[[Sequence[Started], Sequence[Record]], None]
 _NO_USAGE = Usage()
 _SMALL = 2048
 """Bytes of a request that is stored whole: to share so few with the next turn costs more than it saves."""
+_LONGEST = 256
+"""Characters of a name that a body says: a database indexes some of them, and takes only so many."""
 _NO_LINE = ("request", "forwarded", "response", "text", "tools", "notes")
 """Fields of a row that its line leaves out."""
 _asdict = msgspec.structs.asdict
@@ -69,19 +72,29 @@ class InteractionLog(Stage):
 
     def _take(self, batch: Sequence[Interaction]) -> None:
         rows = [_row(i) for i in batch]
+        left: list[Bodies | None] = [None] * len(rows)
+        if self._redactor:  # before anything is said of them
+            left = [self._hide(row, i) for row, i in zip(rows, batch, strict=True)]
         self._write([_line(row, i) for row, i in zip(rows, batch, strict=True)])
         # Whoever is not let in leaves a line, but must not be able to fill the database.
-        known = [(row, i) for row, i in zip(rows, batch, strict=True) if i.principal is not None]
+        known = [each for each in zip(rows, batch, left, strict=True) if each[1].principal is not None]
         if self._bodies:
-            for row, i in known:
+            for row, i, bodies in known:
                 if not i.endpoint.opaque:
-                    self._add_bodies(row, i)
+                    self._add_bodies(row, i, bodies)
         if known:
-            self._store([], [row for row, _ in known])
+            self._store([], [row for row, _, _ in known])
         self._not_admitted += len(batch) - len(known)
 
     def _started(self, i: Interaction) -> Started:
         principal = i.principal
+        session, source = i.session or (None, None)
+        user, model = i.user, i.requested_model
+        if self._redactor:
+            # What a body said is looked through when it has ended; until then it is not told.
+            user = user if principal and principal.user else self._redactor.text(user)
+            shown = session and i.session != i.request.session and self._redactor.text(session) == session
+            session, model = session if shown else None, ""
         return Started(
             i.id,
             i.started_at,
@@ -90,18 +103,23 @@ class InteractionLog(Stage):
             i.endpoint.name,
             principal.agent if principal else None,
             (principal.virtual_key or None) if principal else None,
+            (principal.team or None) if principal else None,
+            user or None,
+            session and session[:_LONGEST],
+            source,
+            model[:_LONGEST] or None,
         )
 
-    def _add_bodies(self, row: Record, i: Interaction) -> None:
-        body, response, forwarded = i.request.body, bytes(i.response), i.forwarded
+    def _hide(self, row: Record, i: Interaction) -> Bodies:
+        return hide(row, i, _bodies(i), self._redactor, self._limit)
+
+    def _add_bodies(self, row: Record, i: Interaction, left: Bodies | None) -> None:
+        body, forwarded, response = left or _bodies(i)
         history = i.request.history
-        if (credential := i.credential) is not None:
-            response = without_key(response, credential.secret or credential.key)
         if i.streamed and not self._redactor:
             # To read a stream once more for what it said would cost far more than to say it now.
             row.text = searchable(i.request, i.completion, SEARCHED)
         if self._redactor:
-            body, response, forwarded = map(self._redactor.body, (body, response, forwarded))
             row.request = self._split(body, history)
         elif len(body) > self._small:
             row.request = self._capped(*i.request.pieces)
@@ -146,14 +164,14 @@ def _row(i: Interaction) -> Record:
         team=(principal.team or None) if principal else None,
         virtual_key=(principal.virtual_key or None) if principal else None,
         external_agent=i.external_agent or None,
-        session=session,
+        session=session and session[:_LONGEST],
         session_source=session_source,
         run=i.run or None,
         client=i.client or None,
         streamed=i.streamed,
-        requested_model=i.requested_model or None,
-        model=i.request.model or i.requested_model or None,
-        response_model=completion.model or None,
+        requested_model=i.requested_model[:_LONGEST] or None,
+        model=(i.request.model or i.requested_model)[:_LONGEST] or None,
+        response_model=completion.model[:_LONGEST] or None,
         status=i.status or None,
         outcome=i.outcome,
         error_kind=i.error_kind,
@@ -184,6 +202,14 @@ def _row(i: Interaction) -> Record:
     )
 
 
+def _bodies(i: Interaction) -> Bodies:
+    """Return what was asked, forwarded and answered, without the key that some answers repeat."""
+    response = bytes(i.response)
+    if (credential := i.credential) is not None:
+        response = without_key(response, credential.secret or credential.key)
+    return i.request.body, i.forwarded, response
+
+
 def _line(row: Record, i: Interaction) -> dict[str, Any]:
     """Return a row without bodies as people read it."""
     line = _asdict(row)
@@ -197,7 +223,7 @@ def _line(row: Record, i: Interaction) -> dict[str, Any]:
         line["saved"] = {name: dollars(amount) for name, amount in (row.saved or {}).items()}
     line["blocked_tools"] = row.blocked_tools or None
     line["unreadable"] = i.unreadable or None
-    line["unknown"] = i.unknown or None
+    line["unknown"] = row.notes.get("unknown")
     return line
 
 

@@ -110,6 +110,7 @@ in_flight = Table(
     Column("id", ID, primary_key=True),
     Column("started_at", Double, nullable=False),
     *(Column(name, Text) for name in ("worker", "provider", "endpoint", "agent", "virtual_key")),
+    *(Column(name, Text) for name in ("team", "user", "session", "session_source", "requested_model")),
     comment="Interactions that have begun; a record replaces its row, and what is left of a dead process is lost.",
 )
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.edit import edit, split
+from gateway.core.edit import edit, places, split
 
 B = rb'[ {"c": "\u0041", "d": null}, 2 ]'
 DOCUMENT = b' {"a" : 1.50, "b": ' + B + b',\n "e": {"f": [1,\n2]} } '
@@ -281,3 +281,21 @@ def test_a_split_loses_no_byte(box, before, after, data):
     # The separator belongs to the element after it.
     assert all(element == element.strip() for element in elements[:1])
     assert all(element.lstrip().startswith(b",") for element in elements[1:])
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "expected"),
+    [
+        (b' {"a": 1} ', (), [b'{"a": 1}']),
+        (b'{"a": 1, "a": [2]}', ("a",), [b"1", b"[2]"]),
+        (b'{"a": [1, {"b": 2}], "a": {"b": 3}}', ("a", -1, "b"), [b"2"]),
+        (b'{"a": [1, 2], "a": [3]}', ("a", 0), [b"1", b"3"]),
+        (b'{"a": 1}', ("b",), []),
+        (b'{"a": 1}', (0,), []),
+        (b"[1]", ("a",), []),
+        (b"[]", (-1,), []),
+        (b"5", ("a",), []),
+    ],
+)
+def test_places(document, path, expected):
+    assert [document[start:end] for start, end in places(document, path)] == expected

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gateway.core.redaction import Redactor, RuleError, without_key
+from gateway.core.redaction import Redactor, RuleError, Taken, without_key
 
 CASES = [
     # rules, body, what is stored
@@ -26,6 +26,33 @@ CASES = [
     (["$.a"], b'data: {"a":1}\n\ndata: {"b":1}\n\n', b'data: {"a":"[redacted]"}\n\ndata: {"b":1}\n\n'),
     (["$.a"], b'event: x\r\ndata:{"a":1}\r\n\r\n', b'event: x\r\ndata:{"a":"[redacted]"}\r\n\r\n'),
     (["$.a"], b"data: {cut", b'data: "[redacted]"'),
+    # Of equal names none is left out, wherever they are.
+    (["$.a"], b'{"a":"s","a":"x"}', b'{"a":"[redacted]","a":"[redacted]"}'),
+    (["$.a.b"], b'{"a":{"b":"s"},"a":"x"}', b'{"a":{"b":"[redacted]"},"a":"x"}'),
+    (
+        ["$.a.b"],
+        b'{"a":{"b":1,"b":"s","c":2},"a":{"b":3}}',
+        b'{"a":{"b":"[redacted]","b":"[redacted]","c":2},"a":{"b":"[redacted]"}}',
+    ),
+    (
+        ["$.a[*].b"],
+        b'{"a":[{"b":1},{"b":2,"b":3}],"a":[{"b":4}]}',
+        b'{"a":[{"b":"[redacted]"},{"b":"[redacted]","b":"[redacted]"}],"a":[{"b":"[redacted]"}]}',
+    ),
+    (["$.a"], b'{"\\u0061":"s","A":1}', b'{"\\u0061":"[redacted]","A":1}'),
+    (["$.a", "$.a[0]"], b'{"a":[1],"a":5}', b'{"a":"[redacted]","a":"[redacted]"}'),
+    (["$.a[0]"], b'[{"a":', b'"[redacted]"'),
+    # Events whose payload comes in several lines, and other line ends.
+    (["$.a"], b'data: {"a":\ndata: "s"}\n\n', b'data: {"a":\ndata: "[redacted]"}\n\n'),
+    (["$.b"], b'data: {"a":\ndata: "s"}\n\n', b'data: {"a":\ndata: "s"}\n\n'),
+    (["$.a"], b'data: {"a":\ndata: "s"\n\n', b'data: "[redacted]"\n\n'),
+    (
+        ["$.a"],
+        b'data: {"a":1}\r\rdata:  {"a":2}\r\r',
+        b'data: {"a":"[redacted]"}\r\rdata:  {"a":"[redacted]"}\r\r',
+    ),
+    (["$.a"], b'\xef\xbb\xbfdata: {"a":1}\n\n', b'\xef\xbb\xbfdata: {"a":"[redacted]"}\n\n'),
+    (["$.a"], b'\xef\xbb\xbf{"a":1}', b'"[redacted]"'),
     (["$.a"], b"data: [DONE]\n\n", b"data: [DONE]\n\n"),
     ([r"sk-\w+"], b'{"k":"sk-abc","l":"sk-"}', b'{"k":"[redacted]","l":"sk-"}'),
     ([r"(?i)secret", "$.b"], b'{"a":"SECRET","b":1}', b'{"a":"[redacted]","b":"[redacted]"}'),
@@ -71,3 +98,17 @@ def test_a_hostile_pattern_takes_linear_time():
 )
 def test_a_key_that_is_repeated(body, key, stored):
     assert without_key(body, key) == stored
+
+
+def test_what_was_taken_out():
+    taken = Taken()
+    Redactor(["$.a", "$.b[*]"]).body(b'{"a":{"x":["s",1]},"a":"t","b":["u",null]}', taken)
+    assert (taken.texts, taken.known) == ({"s", "t", "u"}, True)
+    Redactor(["$.a"]).body(b'{"a":', taken)
+    assert not taken.known
+
+
+def test_texts():
+    assert Redactor(["$.a", "[0-9]+"]).text("a1 b22") == "a[redacted] b[redacted]"
+    assert Redactor(["$.a"]).text("a1") == "a1"
+    assert Redactor(["é"]).text("caf\udce9 é") == "caf? [redacted]"

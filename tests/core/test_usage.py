@@ -1,11 +1,21 @@
 """What an answer used: what was said stays, what was not is estimated, and what did not run used nothing."""
 
+import msgspec
 import pytest
 
 from gateway.core.adapter import OpaqueResponse
 from gateway.core.provider import Endpoint
 from gateway.core.usage import estimate, needs_estimate, settled, size
-from gateway.core.view import Finish, FinishReason, ReasoningDelta, Start, TextDelta, ToolCallDelta, Usage
+from gateway.core.view import (
+    NULL_USAGE,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
 from tests.harness.finished import Free, Request, Response, finished
 
 SAID = TextDelta("hello world")  # two tokens
@@ -43,6 +53,25 @@ def used(i):
         ([Usage(9, 8), SAID], CUT, (Usage(9, 8), "reported")),
         ([SAID, STOP], CUT, (Usage(2, 2), "estimated")),
         ([Usage(9, 1)], CUT, (Usage(9, 1), "reported")),
+        # It says that nobody knows; but of what broke off it has not had its last word.
+        ([SAID, STOP, NULL_USAGE], "ok", (NULL_USAGE, "none")),
+        ([SAID, NULL_USAGE], "ok", (NULL_USAGE, "none")),
+        (
+            [SAID, STOP, Usage(None, 3, input_is_null=True)],
+            "ok",
+            (Usage(None, 3, input_is_null=True), "reported"),
+        ),
+        ([SAID, STOP, Usage(3, output_is_null=True)], "ok", (Usage(3, output_is_null=True), "reported")),
+        (
+            [SAID, STOP, NULL_USAGE, Usage(7, 3)],
+            "ok",
+            (msgspec.structs.replace(NULL_USAGE, input_tokens=7, output_tokens=3), "reported"),
+        ),
+        (
+            [NULL_USAGE, SAID],
+            CUT,
+            (msgspec.structs.replace(NULL_USAGE, input_tokens=2, output_tokens=2), "estimated"),
+        ),
         # It never ran.
         ([], CUT, (None, "none")),
         ([], "upstream_status", (None, "none")),
@@ -93,3 +122,20 @@ def test_an_answer_of_a_conversation_that_is_nothing_at_all_is_not_known_either(
     i = finished()
     i.endpoint = Endpoint("POST", "/chat", Request, Response, carries_calls=True)
     assert used(i) == (None, "none")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ("client_cancelled", (Usage(2), "estimated")),
+        ("upstream_reset", (Usage(2), "estimated")),
+        ("upstream_timeout", (Usage(2), "estimated")),
+        ("draining", (Usage(2), "estimated")),
+        ("upstream_status", (None, "none")),  # it refused
+    ],
+)
+def test_what_reached_the_provider_whole_was_read_there(outcome, expected):
+    i = finished(outcome=outcome)
+    assert used(i) == (None, "none")
+    i.ran = True
+    assert used(i) == expected

@@ -101,11 +101,14 @@ async def test_p04_killed_under_load(place, upstream):
     assert sinks.in_flight(place.folder) == []
 
 
+LABELS = "x-gateway-user-id: ann\r\nsession-id: s-1\r\n"
+
+
 async def test_p04_what_was_in_flight_when_it_was_killed_is_lost_and_says_so(place, upstream):
     upstream.queue.append(compile_script([head(), begin(), say("Once"), sleep(30)], DIALECTS["chat"]))
     gateway = await place.start()
     asking = asyncio.get_running_loop().create_task(
-        exchange(gateway.port, DIALECTS["chat"].request(stream=True), Client(deadline=10))
+        exchange(gateway.port, DIALECTS["chat"].request(stream=True, headers=LABELS), Client(deadline=10))
     )
     async with asyncio.timeout(5):
         while not sinks.in_flight(place.folder):  # noqa: ASYNC110  # another process writes it
@@ -117,7 +120,9 @@ async def test_p04_what_was_in_flight_when_it_was_killed_is_lost_and_says_so(pla
     second = await place.start()
     missing = await asyncio.to_thread(sinks.wait_for, place.folder, {begun})
     assert not missing
-    assert [row.outcome for row in sinks.rows(place.folder) if row.id == begun] == ["lost"]
+    [row] = [row for row in sinks.rows(place.folder) if row.id == begun]
+    assert (row.outcome, row.agent, row.user, row.model) == ("lost", "default", "ann", DIALECTS["chat"].model)
+    assert (row.session, row.more["session_source"]) == ("s-1", "session-id")
     assert sinks.in_flight(place.folder) == []
     await stopped(second)
 

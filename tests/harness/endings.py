@@ -142,15 +142,25 @@ FAILED = {name: Told("upstream_status", "overloaded", 200, "reported") for name 
 OF_THE_UPSTREAM = [
     Ending("an-answer", answer(), Told("ok", None, 200, "reported"), [True]),
     Ending("an-answer", ANSWERED, Told("ok", None, 200, "reported"), [False]),
-    Ending("no-answer", [fin()], Told("upstream_reset", "network_error", 502)),
+    Ending("no-answer", [fin()], Told("upstream_reset", "network_error", 502, "estimated")),
     Ending("junk", [send(b"SSH-2.0-x\r\n"), fin()], Told("upstream_protocol", "server_error", 502)),
     Ending("a-redirect", [whole(b"", 302)], Told("upstream_protocol", "server_error", 502)),
-    Ending("silence", [stall()], Told("upstream_timeout", "timeout", 504)),
-    Ending("silence-after-the-head", [head(), stall()], Told("upstream_timeout", "timeout", 504), [True]),
+    Ending(
+        "a-page",
+        [head(media_type="text/html", length=5), chunk(b"<p>Hi")],
+        Told("upstream_protocol", "server_error", 502),
+    ),
+    Ending("silence", [stall()], Told("upstream_timeout", "timeout", 504, "estimated")),
+    Ending(
+        "silence-after-the-head",
+        [head(), stall()],
+        Told("upstream_timeout", "timeout", 504, "estimated"),
+        [True],
+    ),
     Ending("a-torn-stream", torn(rst()), **after_first_words("upstream_reset", "network_error")),
-    Ending("a-torn-body", half(rst()), Told("upstream_reset", "network_error", 200), [False]),
+    Ending("a-torn-body", half(rst()), Told("upstream_reset", "network_error", 200, "estimated"), [False]),
     Ending("a-stalled-stream", torn(stall()), **after_first_words("upstream_timeout", "timeout")),
-    Ending("a-stalled-body", half(stall()), Told("upstream_timeout", "timeout", 200), [False]),
+    Ending("a-stalled-body", half(stall()), Told("upstream_timeout", "timeout", 200, "estimated"), [False]),
     Ending("no-terminator", torn(last()), **after_first_words("upstream_protocol", "server_error")),
     Ending(
         "an-error-in-the-stream",
@@ -164,6 +174,7 @@ OF_THE_UPSTREAM = [
 ]
 
 GONE = Told("client_cancelled", "client_cancelled", None)
+MISSED = GONE._replace(usage="estimated")
 SOON = Client(leave_at=0.3)
 ENDED = PerDialect(lambda d: [head(), begin(), say("Hello"), finish(), terminator()])
 LAST = {
@@ -174,16 +185,18 @@ LAST = {
 }
 BEGUN = {name: GONE._replace(status=200, usage="reported") for name in ("anthropic", "gemini_array")}
 OF_THE_CLIENT = [
-    Ending("leaving-before-the-head", [stall()], GONE, client=SOON),
+    Ending("leaving-before-the-head", [stall()], MISSED, client=SOON),
     # Gemini's stream begins with its first words.
     Ending(
         "leaving-before-the-first-token",
         [head(), begin(), stall()],
-        GONE._replace(status=200),
+        MISSED._replace(status=200),
         [True],
         client=SOON,
-        differs=BEGUN | {"gemini": GONE},
+        differs=BEGUN | {"gemini": MISSED},
     ),
+    Ending("leaving-while-there-is-no-connection", [], GONE, client=SOON, gateway="unconnected"),
+    Ending("leaving-within-a-body", half(stall()), MISSED._replace(status=200), [False], client=SOON),
     Ending(
         "leaving-within-an-event",
         torn(Frames(lambda d: [d.text("half a frame")[0][:-20]]), stall()),
@@ -258,7 +271,7 @@ AT_THE_END = [
         Told("ok", None, 200, "reported"),
         [True],
     ),
-    Ending("silent-at-the-end", [stall()], DRAINED._replace(status=503, usage="none")),
+    Ending("silent-at-the-end", [stall()], DRAINED._replace(status=503)),
     Ending("talking-at-the-end", torn(stall()), **after_first_words("draining", "overloaded")),
-    Ending("half-said-at-the-end", half(stall()), DRAINED._replace(usage="none"), [False]),
+    Ending("half-said-at-the-end", half(stall()), DRAINED, [False]),
 ]

@@ -38,7 +38,7 @@ _ROUNDED = 0.001  # milliseconds: what rounding may turn around
 
 _ROWS = f"""
     SELECT interactions.id, outcome, agent, team, user, provider, model, status, error_kind,
-           started_at, duration_ms, {", ".join(TOKENS)}, cost, interactions.data
+           started_at, duration_ms, {", ".join(TOKENS)}, cost, session, interactions.data
     FROM interactions JOIN facets ON facets.id = interactions.facet ORDER BY interactions.id
 """  # names of ours
 _COMPRESSED = b"\x01\x28\xb5\x2f\xfd"
@@ -63,6 +63,7 @@ class Row:
     cache_write_tokens: int | None
     reasoning_tokens: int | None
     cost: int | None
+    session: str | None
     data: str
 
     @property

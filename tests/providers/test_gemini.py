@@ -121,7 +121,7 @@ ODD = {
                 more=',"usageMetadata":{"promptTokenCount":"8","candidatesTokenCount":-2},"modelVersion":{},"responseId":5',
             )
         ],
-        [Start("5", "{}"), ToolCallDelta(0, "7", "f"), Usage(8)],
+        [Start("5", "{}"), ToolCallDelta(0, "7", "f"), Usage()],
     ),
     "usage of several kinds": (
         [
@@ -129,7 +129,7 @@ ODD = {
                 b'{"usageMetadata":{"promptTokenCount":50,"toolUsePromptTokenCount":6,"cachedContentTokenCount":10,'
                 b'"candidatesTokenCount":30,"thoughtsTokenCount":4,"serviceTier":"flex",'
                 b'"promptTokensDetails":[{"modality":"TEXT","tokenCount":20},{"modality":"AUDIO","tokenCount":30}],'
-                b'"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":"8"}],'
+                b'"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":8}],'
                 b'"toolUsePromptTokensDetails":[{"modality":"AUDIO","tokenCount":1}],'
                 b'"candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":25},{"modality":"AUDIO"}]}'
                 b',"candidates":[{"finishReason":"STOP"}]}'

@@ -138,9 +138,12 @@ async def test_a_batch_that_can_not_be_taken_is_counted_as_dropped(stored):
 
 async def test_a_beginning_is_stored_with_whose_it_is(stored):
     i = interaction()
-    i.principal = Principal("support", virtual_key="k-1")
+    i.principal = Principal("support", "", "care", virtual_key="k-1")
+    i.user, i.session, i.requested_model = "ann", ("s" * 300, "user"), "m" * 300
     await stage(stored).on_start([i])
     [start] = stored.starts
+    assert (start.team, start.user, start.session_source) == ("care", "ann", "user")
+    assert (start.session, start.requested_model) == ("s" * 256, "m" * 256)
     assert (start.id, start.worker, start.agent, start.virtual_key, start.provider, start.endpoint) == (
         i.id,
         "w-1",

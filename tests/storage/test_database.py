@@ -18,7 +18,7 @@ from bench import million
 from gateway.settings import SettingsError
 from gateway.storage import migrate as migrating
 from gateway.storage.database import Database, DatabaseUnusable
-from gateway.storage.queries import listing
+from gateway.storage.queries import interactions, listing
 from gateway.storage.queries.listing import Filter
 from gateway.storage.tables import interactions as rows
 from gateway.storage.tables import metadata, usage_by_hour
@@ -97,13 +97,14 @@ async def test_a_new_database_is_what_the_migrations_make(database, url, monkeyp
     await migrated.close()
 
 
-async def test_sums_of_an_earlier_revision_are_made_anew_from_the_rows(database):
+async def test_sums_of_an_earlier_revision_are_made_anew_from_the_rows(database, monkeypatch):
     """Revision 0001 had 0 where nothing was known: here it has nothing at all."""
     await store(database, *million.records(500, seed=7))
     await store(database, record(user="nobody knows"))
     sums = select(usage_by_hour).order_by(*usage_by_hour.primary_key)
     async with database.read() as connection:
         expected = (await connection.execute(sums)).all()
+    monkeypatch.setattr(migrating, "HEAD", "0002")  # the columns that later steps add are there already
     async with database.write() as connection:
         await connection.execute(usage_by_hour.delete())
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
@@ -142,7 +143,7 @@ async def test_a_second_start_finds_the_data_and_needs_no_alembic(database, url)
     script = f"""
 import asyncio, sys
 from gateway.storage.database import Database
-from gateway.storage.queries import listing
+from gateway.storage.queries import interactions, listing
 async def main():
     database = Database({url!r}, {KEY!r})
     await database.open()
@@ -289,3 +290,32 @@ async def test_a_server_that_restarts_is_found_again(database, url, server):
     server.start()
     await store(database, written, again=True)
     assert await count(database, rows) == 2
+
+
+async def test_what_an_earlier_version_had_in_hand_is_lost_all_the_same(url, monkeypatch, request, tmp_path):
+    other = f"sqlite+aiosqlite:///{tmp_path}/earlier.db"
+    if "postgresql" in url:
+        server = request.getfixturevalue("server")
+        server.sql("CREATE DATABASE earlier")
+        other = server.url("earlier")
+    with monkeypatch.context() as before:
+        before.setattr(migrating, "HEAD", "0001")
+        before.setattr(migrating, "create", lambda connection, _: migrating.upgrade(connection))
+        earlier = Database(other, KEY)
+        await earlier.open()
+        async with earlier.write() as connection:
+            await connection.execute(
+                text(
+                    "INSERT INTO in_flight (id, started_at, worker, provider, endpoint, agent)"
+                    " VALUES ('1', 1.0, 'w', 'acme', 'POST /x', 'support')"
+                )
+            )
+        await earlier.close()
+    now = Database(other, KEY)
+    await now.open()
+    async with now.write() as connection:
+        assert await interactions.close_lost(connection) == 1
+    async with now.read() as connection:
+        found = await listing.one(connection, "1")
+    assert (found["outcome"], found["agent"], found["team"]) == ("lost", "support", None)
+    await now.close()

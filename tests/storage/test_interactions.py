@@ -117,7 +117,20 @@ async def test_what_a_dead_worker_had_in_hand_is_lost(database, worker):
     await store(
         database,
         starts=[
-            Started(mine.id, START, "w1", "acme", "POST /v1/chat", "support", "k-1"),
+            Started(
+                mine.id,
+                START,
+                "w1",
+                "acme",
+                "POST /v1/chat",
+                "support",
+                "k-1",
+                team="care",
+                user="ann",
+                session="s-1",
+                session_source="header",
+                requested_model="m-1",
+            ),
             Started(other.id, START, "w2", "acme", "POST /v1/chat"),
         ],
     )
@@ -125,6 +138,9 @@ async def test_what_a_dead_worker_had_in_hand_is_lost(database, worker):
         assert await interactions.close_lost(connection, worker) == (1 if worker else 2)
     found = await one(database, mine.id)
     assert (found["outcome"], found["agent"], found["virtual_key"]) == ("lost", "support", "k-1")
+    assert (found["team"], found["user"]) == ("care", "ann")
+    assert (found["session"], found["session_source"]) == ("s-1", "header")
+    assert (found["requested_model"], found["model"]) == ("m-1", "m-1")
     assert await count(database, in_flight) == (1 if worker else 0)
     assert await total(database) == (1 if worker else 2)
 

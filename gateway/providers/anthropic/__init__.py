@@ -81,6 +81,7 @@ class Anthropic(Provider):
         _PROBE,
     )
     versions = ("v1",)
+    session_headers = ("x-claude-code-session-id",)
     default_version = "v1"
 
     def match(self, method: str, path: str) -> Match | None:

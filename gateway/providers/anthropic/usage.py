@@ -5,11 +5,11 @@ another one (an advisor), or did to shorten its context, is charged beside them,
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
-from gateway.core.view import Usage
+from gateway.core.counts import count
+from gateway.core.view import NULL_USAGE, Usage
 from gateway.providers.anthropic.lenient import Elements, read, text
 from schemas import anthropic as wire
 
@@ -24,33 +24,33 @@ def read_usage(raw: msgspec.Raw) -> Iterator[Usage]:
     """Read a ``usage`` object, if it is one."""
     if (usage := read(_usage, raw)) is not None:
         yield _normalised(usage)
+    elif bytes(raw) == b"null":
+        yield NULL_USAGE
 
 
 def _normalised(usage: wire.Usage) -> Usage:
     cache = read(_cache, usage.cache_creation) or wire.CacheCreation()
     details = read(_details, usage.output_tokens_details) or wire.OutputDetails()
     tools = read(_tools, usage.server_tool_use) or wire.ServerToolUse()
-    long = _count(cache.ephemeral_1h_input_tokens)
-    written = _count(usage.cache_creation_input_tokens)
-    if written is None and (long is not None or _count(cache.ephemeral_5m_input_tokens) is not None):
-        written = (long or 0) + (_count(cache.ephemeral_5m_input_tokens) or 0)
+    long = count(cache.ephemeral_1h_input_tokens)
+    written = count(usage.cache_creation_input_tokens)
+    if written is None and (long is not None or count(cache.ephemeral_5m_input_tokens) is not None):
+        written = (long or 0) + (count(cache.ephemeral_5m_input_tokens) or 0)
     others = tuple(
         (text(run.model), _normalised(run))
         for _, run in _iterations.read(usage.iterations)
         if run.type != "message"
     )
     return Usage(
-        _count(usage.input_tokens),
-        _count(usage.output_tokens),
-        _count(usage.cache_read_input_tokens),
+        count(usage.input_tokens),
+        count(usage.output_tokens),
+        count(usage.cache_read_input_tokens),
         written,
         long,
-        _count(details.thinking_tokens),
-        web_searches=_count(tools.web_search_requests),
+        count(details.thinking_tokens),
+        web_searches=count(tools.web_search_requests),
         service_tier=text(usage.speed) or None,
         others=others or None,
+        input_is_null=usage.input_tokens is None or None,
+        output_is_null=usage.output_tokens is None or None,
     )
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None

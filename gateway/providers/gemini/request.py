@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
+from gateway.core.media import without_media
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.gemini.history import parts_of, read_message
@@ -24,6 +25,9 @@ _PLAIN = {_TUNED: _MODELS, "dynamic/": _MODELS, "endpoints/": "publishers/google
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _CALLS = ("functionCall", "function_call")
 _RESPONSES = ("functionResponse", "function_response")
+_MEDIA = ("inlineData", "fileData", "thoughtSignature")
+_UNREAD = frozenset({*_MEDIA, *map(snake, _MEDIA)})
+"""Members whose bytes are no text."""
 
 
 class GenerateContentRequest(RequestAdapter):
@@ -244,16 +248,9 @@ def _part_texts(part: Raw) -> Iterator[str]:
     if is_string(part):
         yield string(part)
     for key, value in fields(part).items():
-        if key in (
-            "inlineData",
-            "inline_data",
-            "fileData",
-            "file_data",
-            "thoughtSignature",
-            "thought_signature",
-        ):
+        if key in _UNREAD:
             continue
         if is_string(value):
             yield string(value)
         elif bytes(value).startswith(b"{"):
-            yield bytes(value).decode()
+            yield without_media(value, _UNREAD)

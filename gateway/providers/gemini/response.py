@@ -14,6 +14,7 @@ from gateway.core.adapter import Payload, RequestAdapter, ResponseAdapter
 from gateway.core.errors import GatewayError
 from gateway.core.frames import Frame
 from gateway.core.view import (
+    NULL_USAGE,
     Completion,
     Event,
     Finish,
@@ -32,9 +33,11 @@ from gateway.providers.gemini.members import (
     Raw,
     calls_in,
     elements,
+    fields,
     integer,
     is_string,
     members,
+    spelt,
     string,
 )
 from gateway.providers.gemini.usage import lenient_usage, usage_of
@@ -120,6 +123,8 @@ class GenerateContentResponse(ResponseAdapter):
         if counts is not None and (counts.prompt_token_count is not None or counts.candidates_token_count):
             # Each chunk repeats them; what they were of is told by the last one, which finishes.
             events.append(usage_of(counts, detailed=finished))
+        elif counts is None and not self.streamed:
+            events += _null_usage(frame.data)
         if finished:
             odd: list[str] = []
             for candidate in chunk.candidates:
@@ -159,6 +164,8 @@ class GenerateContentResponse(ResponseAdapter):
                 finished[index] = string(candidate["finishReason"])
         if "usageMetadata" in chunk:
             events.append(lenient_usage(chunk["usageMetadata"], odd))
+        elif not self.streamed:
+            events += _null_usage(data)
         for index, reason in finished.items():
             events += self._finish(index, reason, odd)
         if "promptFeedback" in chunk:
@@ -251,7 +258,11 @@ class EmbeddingResponse(ResponseAdapter):
         body = members(frame.data, odd)
         if "error" in body:
             return (StreamError(*kind_of(body["error"])),)
-        return (lenient_usage(body["usageMetadata"], odd),) if "usageMetadata" in body else ()
+        return (
+            (lenient_usage(body["usageMetadata"], odd),)
+            if "usageMetadata" in body
+            else _null_usage(frame.data)
+        )
 
     def error(self, error: GatewayError) -> Iterable[Payload]:
         return (Payload(msgspec.json.encode({"error": error_object(error)})),)
@@ -261,6 +272,12 @@ class CountTokensResponse(EmbeddingResponse):
     """An answer of ``:countTokens``."""
 
     billed = False
+
+
+def _null_usage(data: bytes) -> tuple[Event, ...]:
+    """Return what a whole answer says that says no usage: it may say that in so many words."""
+    null = any(bytes(raw) == b"null" for _, raw in spelt(fields(data), "usageMetadata"))
+    return (NULL_USAGE,) if null else ()
 
 
 def _look_for_calls(found: Mapping[str, Raw], known: AbstractSet[str], odd: list[str]) -> None:

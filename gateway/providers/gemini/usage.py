@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.core.counts import count
+from gateway.core.strict import UNREADABLE
 from gateway.core.view import Usage
-from gateway.providers.gemini.members import Raw, elements, integer, members, string
+from gateway.providers.gemini.members import Raw, elements, members, string
 from schemas.gemini import UsageMetadata
 
 _COUNTS = (
@@ -25,6 +27,7 @@ _DETAILS = (
     "cacheTokensDetails",
     "toolUsePromptTokensDetails",
 )
+_any = msgspec.json.Decoder()
 _NOTHING = Raw(b"")
 _PLAIN = (_NOTHING,) * 4
 
@@ -57,16 +60,16 @@ def lenient_usage(raw: Raw, odd: list[str]) -> Usage:
     except msgspec.ValidationError:
         return Usage()
     details = tuple(found.get(name, _NOTHING) for name in _DETAILS)
-    said = [integer(found.get(name)) for name in _COUNTS]
+    said = [_number(found.get(name)) for name in _COUNTS]
     return _usage(said, details, found.get("serviceTier", _NOTHING))
 
 
 def _usage(said: Sequence[int | None], details: Sequence[Raw], tier: Raw) -> Usage:
-    prompt, output, thoughts, cached, tool_use = said
+    prompt, output, thoughts, cached, tool_use = map(count, said)
     if thoughts:
         output = thoughts + (output or 0)
     if prompt is not None:
-        prompt += (tool_use or 0) - (cached or 0)
+        prompt = max(0, prompt + (tool_use or 0) - (cached or 0))
     if details is _PLAIN:
         return Usage(prompt, output, cached, None, None, thoughts)
     of_prompt, of_output, of_cache, of_tools = details
@@ -97,5 +100,12 @@ def _tokens(details: Raw, modality: str) -> int | None:
         found = [members(raw, odd) for raw in elements(details)]
     except msgspec.MsgspecError:
         return None
-    counts = [integer(each.get("tokenCount")) for each in found if string(each.get("modality")) == modality]
-    return sum(count or 0 for count in counts) if counts else None
+    counts = [_number(each.get("tokenCount")) for each in found if string(each.get("modality")) == modality]
+    return sum(each or 0 for each in counts) if counts else None
+
+
+def _number(raw: Raw | None) -> int | None:
+    try:
+        return count(_any.decode(raw)) if raw is not None else None
+    except UNREADABLE:
+        return None

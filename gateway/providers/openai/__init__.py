@@ -33,6 +33,8 @@ class OpenAI(Provider):
 
     # Groq's own client writes /openai/v1 before an endpoint's path.
     versions = ("v1", "openai")
+    session_headers = ("session-id", "x-session-id")
+    """Codex, and OpenRouter's clients."""
     claims_last = True
     endpoints = ENDPOINTS
 

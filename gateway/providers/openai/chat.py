@@ -16,6 +16,7 @@ from gateway.core.frames import Frame
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import (
     END,
+    NULL_USAGE,
     Completion,
     Event,
     Finish,
@@ -150,6 +151,8 @@ class ChatResponse(ResponseAdapter):
             if self.hiding and choices == []:
                 self._usage_data = frame.data
             events.append(read_usage(usage, chunk.service_tier))
+        elif usage is None and not self.streamed and _decode_any(frame.data).get("usage", ...) is None:
+            events.append(NULL_USAGE)  # in a stream it only comes later
         if chunk.error:
             events.append(stream_error(chunk.error, _decode_any(frame.data).get("code")))
         elif not choices and (frame.event == "error" or (choices is None and usage is None)):

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.core.counts import count
 from gateway.core.view import Event, ReasoningDelta, TextDelta, Unknown, Usage
 from schemas import openai as wire
 from schemas.openai import InputDetails, OutputDetails
-
-_LARGEST = 1 << 53
 
 # Parts of a content list that carry neither text nor a call.
 _SILENT_PARTS = frozenset(
@@ -27,23 +26,23 @@ _SILENT_PARTS = frozenset(
 
 def read_usage(usage: wire.Usage, service_tier: Any = None) -> Usage:
     """Normalise a ``usage`` object: cached tokens are part of ``prompt_tokens`` on this wire."""
-    prompt = _count(usage.prompt_tokens)
-    output = _count(usage.completion_tokens)
+    prompt = count(usage.prompt_tokens)
+    output = count(usage.completion_tokens)
     of_input, of_output = usage.prompt_tokens_details, usage.completion_tokens_details
     read = written = reasoning = heard = spoken = None
     if type(of_input) is InputDetails:
-        read = _count(of_input.cached_tokens)
-        written = _count(of_input.cache_write_tokens)
-        heard = _count(of_input.audio_tokens)
+        read = count(of_input.cached_tokens)
+        written = count(of_input.cache_write_tokens)
+        heard = count(of_input.audio_tokens)
     if read is None:
         read = _first(usage.prompt_cache_hit_tokens, usage.num_cached_tokens, usage.cached_tokens)
     if type(of_output) is OutputDetails:
-        reasoning = _count(of_output.reasoning_tokens)
-        spoken = _count(of_output.audio_tokens)
-    beside = _count(usage.reasoning_tokens)
+        reasoning = count(of_output.reasoning_tokens)
+        spoken = count(of_output.audio_tokens)
+    beside = count(usage.reasoning_tokens)
     if prompt is not None:
         # xAI counts reasoning beside the output, and only the total tells.
-        if reasoning and output is not None and _count(usage.total_tokens) == prompt + output + reasoning:
+        if reasoning and output is not None and count(usage.total_tokens) == prompt + output + reasoning:
             output += reasoning
         elif reasoning is None and beside is not None and output is not None:
             reasoning = beside
@@ -58,18 +57,15 @@ def read_usage(usage: wire.Usage, service_tier: Any = None) -> Usage:
         reasoning_tokens=reasoning,
         input_audio_tokens=heard,
         output_audio_tokens=spoken,
-        web_searches=_count(usage.num_search_queries),
+        web_searches=count(usage.num_search_queries),
         service_tier=string(service_tier) or None,
+        input_is_null=usage.prompt_tokens is None or None,
+        output_is_null=usage.completion_tokens is None or None,
     )
 
 
 def _first(*values: Any) -> int | None:
-    return next((count for value in values if (count := _count(value)) is not None), None)
-
-
-def _count(value: Any) -> int | None:
-    """Return a number of tokens; None for what can't be one."""
-    return value if type(value) is int and 0 <= value < _LARGEST else None
+    return next((found for value in values if (found := count(value)) is not None), None)
 
 
 def reasoning(part: wire.Delta) -> Iterator[ReasoningDelta]:

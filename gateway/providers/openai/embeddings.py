@@ -8,7 +8,7 @@ from gateway.core.adapter import DEFAULT_QUIRKS, Payload, Quirks, RequestAdapter
 from gateway.core.errors import GatewayError
 from gateway.core.frames import Frame
 from gateway.core.strict import load
-from gateway.core.view import END, Event, Message, Start
+from gateway.core.view import END, NULL_USAGE, Event, Message, Start
 from gateway.providers.openai.chat_parts import read_usage, string
 from gateway.providers.openai.chat_request import prompt, strings
 from gateway.providers.openai.errors import error_object, stream_error
@@ -46,6 +46,8 @@ class EmbeddingsResponse(ResponseAdapter):
         events: list[Event] = [Start(model=string(body.model))]
         if isinstance(body.usage, Usage):
             events.append(read_usage(body.usage))
+        elif body.usage is None:
+            events.append(NULL_USAGE)
         if body.error:
             events.append(stream_error(body.error))
         events.append(END)

@@ -6,9 +6,11 @@ from typing import Any, ClassVar
 import msgspec
 
 from gateway.core.adapter import RequestAdapter
+from gateway.core.counts import count
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import (
     END,
+    NULL_USAGE,
     Event,
     Finish,
     FinishReason,
@@ -27,6 +29,9 @@ from schemas import openai_responses as wire
 _RESPONSE = msgspec.json.Decoder(wire.Response)
 _ITEM = msgspec.json.Decoder(wire.Item)
 _PART = msgspec.json.Decoder(wire.Part)
+_RUNNING = ("queued", "in_progress")
+_UNCOUNTED = (*_RUNNING, "failed", "cancelled")
+"""Of such a response the usage is null by nature, which says nothing."""
 _USAGE = msgspec.json.Decoder(wire.Usage)
 _VALUE = msgspec.json.Decoder()
 
@@ -303,7 +308,7 @@ class Reader:
             yield stream_error(error or {})
         elif status == "cancelled":
             yield Finish(FinishReason.ERROR)
-        elif status not in ("queued", "in_progress"):
+        elif status not in _RUNNING:
             yield Finish(FinishReason.TOOL_CALLS if self.calls.waiting else FinishReason.STOP)
 
     _readers: ClassVar[dict[str, Callable[["Reader", wire.Event], Iterator[Event]]]] = {
@@ -356,8 +361,8 @@ def _usage(response: wire.Response) -> Usage | None:
     try:
         usage = _USAGE.decode(response.usage)
     except UNREADABLE:
-        return None
-    total, output = _count(usage.input_tokens), _count(usage.output_tokens)
+        return NULL_USAGE if bytes(response.usage) == b"null" and response.status not in _UNCOUNTED else None
+    total, output = count(usage.input_tokens), count(usage.output_tokens)
     read = _detail(usage.input_tokens_details, "cached_tokens")
     written = _detail(usage.input_tokens_details, "cache_write_tokens")
     return Usage(
@@ -367,12 +372,10 @@ def _usage(response: wire.Response) -> Usage | None:
         cache_write_tokens=written,
         reasoning_tokens=_detail(usage.output_tokens_details, "reasoning_tokens"),
         service_tier=text(response.service_tier) or None,
+        input_is_null=usage.input_tokens is None or None,
+        output_is_null=usage.output_tokens is None or None,
     )
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
-
-
 def _detail(details: Any, name: str) -> int | None:
-    return _count(details.get(name)) if isinstance(details, dict) else None
+    return count(details.get(name)) if isinstance(details, dict) else None

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.media import without_media
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.openai.responses_history import failed, read_message
@@ -30,6 +31,8 @@ _PART = msgspec.json.Decoder(wire.Part)
 
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
+_UNREAD = frozenset({"image_url", "file_data", "encrypted_content"})
+"""Members whose bytes are no text."""
 _BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
 
 
@@ -122,7 +125,9 @@ class ResponsesRequest(RequestAdapter):
         if (prompt := string(request.input)) is not None:
             yield prompt
         for _, item in self._items:
-            for raw in (item.content, item.summary, item.output, item.result, item.arguments, item.input):
+            # What a drawn image results in are its bytes.
+            result = _Raw(b"") if item.type == "image_generation_call" else item.result
+            for raw in (item.content, item.summary, item.output, result, item.arguments, item.input):
                 yield from _texts(raw)
             for raw in (item.action, item.actions, item.operation, item.code):
                 if raw:
@@ -202,4 +207,4 @@ def _texts(raw: _Raw) -> Iterator[str]:
     for block in _blocks(raw, ()):
         yield block.text
     if bytes(raw)[:1] == b"{":
-        yield bytes(raw).decode()
+        yield without_media(raw, _UNREAD)

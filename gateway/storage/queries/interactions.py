@@ -91,6 +91,12 @@ async def close_lost(connection: AsyncConnection, worker: str | None = None) -> 
             endpoint=row.endpoint,
             agent=row.agent,
             virtual_key=row.virtual_key,
+            team=row.team,
+            user=row.user,
+            session=row.session,
+            session_source=row.session_source,
+            requested_model=row.requested_model,
+            model=row.requested_model,
             outcome="lost",
         )
         for row in rows
@@ -136,7 +142,7 @@ async def _write_contents(
 
 
 def _start_row(s: Started) -> tuple[Any, ...]:
-    return s.id, s.started_at, s.worker, s.provider, s.endpoint, s.agent, s.virtual_key
+    return msgspec.structs.astuple(s)
 
 
 def _row(r: Record, facet: int, content: int | None) -> tuple[Any, ...]:

@@ -1,0 +1,114 @@
+"""What a record says beside its bodies, without what its rules hide: a name that was in a body is no less a secret.
+
+Patterns are applied to every text that a client or a provider chose. A rule that names a place hides what stood there
+wherever else it would be shown: what was read of the request is read once more of what is left of it, and what was
+read of the answer is shown only if nothing was taken out that is the same.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.core.adapter import RequestAdapter
+from gateway.core.interaction import Interaction
+from gateway.core.record import Record
+from gateway.core.redaction import REDACTED, Redactor, Taken
+
+Bodies = tuple[bytes, bytes, bytes]
+"""A request, as it was forwarded where that differs, and its answer."""
+_LABELS = ("external_agent", "run", "client")
+"""What a client says of itself in headers."""
+_LONGEST = 256
+"""Characters of a name that a sentence repeats."""
+
+
+def hide(row: Record, i: Interaction, bodies: Bodies, redactor: Redactor, limit: int) -> Bodies:
+    """Take out of a record what must not be stored; return the bodies without it. ``limit``: bytes of an answer kept."""
+    taken, of_answer = Taken(), Taken()
+    request, forwarded = redactor.body(bodies[0], taken), redactor.body(bodies[1], taken)
+    answer = redactor.body(bodies[2], of_answer)
+    if redactor.has_paths and (len(i.response) >= limit or (i.ran and not i.response)):
+        of_answer.known = False  # the rest of it is not there to be looked through
+    _hide_labels(row, i, redactor)
+    _hide_request(row, i, request, redactor)
+    _hide_answer(row, i, of_answer, redactor)
+    if row.error:
+        names = () if of_answer.known else tuple(i.unknown)  # which a refusal to judge lists
+        row.error = _sentence(redactor.text(row.error), (*taken.texts, *of_answer.texts, *names))
+    return request, forwarded, answer
+
+
+def _hide_labels(row: Record, i: Interaction, redactor: Redactor) -> None:
+    for name in _LABELS:
+        if value := getattr(row, name):
+            setattr(row, name, redactor.text(value))
+    if row.user and not (i.principal and i.principal.user):
+        row.user = redactor.text(row.user)
+
+
+def _hide_request(row: Record, i: Interaction, left: bytes, redactor: Redactor) -> None:
+    again = _read_again(i, left)
+    if row.session:
+        of_body = i.session == i.request.session
+        says = None if again is None else (again.session or ("", ""))[0][:_LONGEST]
+        kept = not of_body or _still_says(row.session, left, says)
+        if not kept or redactor.text(row.session) != row.session:
+            row.session = None  # one word in place of several would make them all one session
+    if row.requested_model:
+        says = None if again is None else again.model[:_LONGEST]
+        kept = not i.request.body or _still_says(row.requested_model, left, says)
+        row.requested_model = redactor.text(row.requested_model) if kept else REDACTED
+        if row.model:
+            row.model = redactor.text(row.model) if kept else REDACTED
+    if not i.request.body and i.request_bytes:
+        _forget_request(row, i)
+
+
+def _forget_request(row: Record, i: Interaction) -> None:
+    """Of a body that is gone nobody can tell what of it had to be hidden."""
+    if row.session_source and row.session_source not in ("header", *i.provider.session_headers):
+        row.session = None
+    if "model" not in i.request.params:
+        row.requested_model = row.requested_model and REDACTED
+        row.model = row.model and REDACTED
+
+
+def _read_again(i: Interaction, left: bytes) -> RequestAdapter | None:
+    if not left or i.endpoint.opaque:
+        return None
+    try:
+        return i.endpoint.request(left, i.request.params, i.provider.row.quirks)
+    except Exception:  # noqa: BLE001  # a pattern may take out what makes it a document
+        return None
+
+
+def _still_says(value: str, left: bytes, says: str | None) -> bool:
+    """Whether what is left of a body says a value still; where it can't be read any more: whether it shows it."""
+    return msgspec.json.encode(value)[1:-1] in left if says is None else says == value
+
+
+def _hide_answer(row: Record, i: Interaction, taken: Taken, redactor: Redactor) -> None:
+    def shown(name: str) -> str:
+        return redactor.text(name) if taken.known and name not in taken.texts else REDACTED
+
+    if row.response_model:
+        row.response_model = shown(row.response_model)
+    row.tools = tuple(dict.fromkeys(map(shown, row.tools)))
+    row.blocked_tools = tuple(map(shown, row.blocked_tools))
+    if "unknown" in row.notes:
+        found: dict[str, int] = {}
+        for name, count in i.unknown.items():
+            said = _sentence(redactor.text(name), taken.texts) if taken.known else REDACTED
+            found[said] = found.get(said, 0) + count
+        row.notes = row.notes | {"unknown": found}
+    if row.price and REDACTED in (row.model, row.requested_model, row.response_model):
+        row.price = {name: value for name, value in row.price.items() if name != "model"}
+
+
+def _sentence(words: str, taken: Iterable[str]) -> str:
+    """Return words of our own without the texts that they repeat, which may be shortened or quoted there."""
+    for text in sorted(taken, key=len, reverse=True):
+        for form in (text[:_LONGEST], repr(text[:_LONGEST])[1:-1]):
+            if form:
+                words = words.replace(form, REDACTED)
+    return words
