@@ -121,7 +121,11 @@ async def on_sqlite(connection: AsyncConnection, work: Callable[[sqlite3.Connect
 
 
 def _for_rows(sql: str, count: int) -> str:
-    """Return an insert of one row as one of several."""
-    head, values, rest = sql.partition(" VALUES (")
+    """Return an insert of one row as one of several.
+
+    One that fails ends the transaction. Otherwise SQLite would copy every page before it changes it, to undo this
+    statement alone; but nobody goes on with a transaction in which one has failed.
+    """
+    head, values, rest = sql.replace("INSERT INTO", "INSERT OR ROLLBACK INTO", 1).partition(" VALUES (")
     row, end, tail = rest.partition(")")
     return f"{head} VALUES {', '.join([f'({row}{end}'] * count)}{tail}" if values else sql
