@@ -170,7 +170,7 @@ async def fill(database: Database, rows: int) -> tuple[float, float]:
     before = time.process_time()
     while True:
         async with database.write() as connection:
-            if not await search.index_pending(connection, 5000, str):
+            if not await search.index_pending(connection, 1000, str):
                 break
     return spent, time.process_time() - before
 
