@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ _EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 def main(argv: Sequence[str] | None = None, *, stages: Sequence[Stage] = ()) -> int:
     """Run one command; ``stages``: an embedder's own features, added to the pipeline."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may have letters that a locale has not
     arguments = _parser().parse_args(argv, argparse.Namespace(stages=tuple(stages)))
     try:
         code = int(arguments.run(arguments))

@@ -125,22 +125,22 @@ class Gateway:
         self._refresh = Refresh(settings, providers, secrets, self.keyring, source=source, reread=reread)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
         watches = self._watchdog.watches
-        pipeline = Pipeline(
-            make_stages(
-                settings,
-                self._refresh.snapshots,
-                self.keyring,
-                features,
-                self._archive,
-                self._registry,
-                lambda: bool(watches),
-            )
+        stages = make_stages(
+            settings,
+            self._refresh.snapshots,
+            self.keyring,
+            features,
+            self._archive,
+            self._registry,
+            lambda: bool(watches),
         )
+        pipeline = Pipeline(stages)
         self._upstream = Upstream(
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
         self._recorder = Recorder(pipeline.done, pipeline.started, lambda: self._archive.waiting)
-        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive)
+        (log,) = (stage for stage in stages if isinstance(stage, InteractionLog))
+        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive, log.counts)
         self._health = Health()
         self._proxy = Proxy(
             Parts(

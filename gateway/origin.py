@@ -46,6 +46,16 @@ class Source(Protocol):
         """Iterate over its parts."""
 
 
+class Content(Protocol):
+    """The body of an answer."""
+
+    async def readany(self) -> bytes:
+        """Return what has come; empty at the end."""
+
+    def at_eof(self) -> bool:
+        """Whether all of it was read."""
+
+
 class Answer:
     """The head of an answer, and its body as it comes."""
 
@@ -55,7 +65,7 @@ class Answer:
         self,
         status: int,
         headers: "CIMultiDictProxy[str]",
-        content: aiohttp.StreamReader,
+        content: Content,
         connection: Any,
         writing: "asyncio.Task[None] | None" = None,
     ) -> None:

@@ -7,6 +7,7 @@ from gateway.core.errors import UpstreamError
 from gateway.core.interaction import Interaction
 from gateway.core.provider import UpstreamRequest
 from gateway.headers import RequestHeaders
+from gateway.lending import without_lent_key
 from gateway.origin import Answer
 from gateway.relaying import foreign_encoding
 from gateway.upstream import Limits, Upstream
@@ -43,6 +44,8 @@ async def send(
         i.attempts = error.attempts
         # When the client's own body broke off, that is what failed.
         raise broken_off(opaque) or error from None
+    if credential is not None and credential.secret:
+        return without_lent_key(response, credential.secret)
     return response
 
 

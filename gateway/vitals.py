@@ -1,5 +1,8 @@
 """What the process holds at the moment when somebody scrapes."""
 
+from collections import Counter
+from collections.abc import Callable, Mapping
+
 from aioprometheus.collectors import Registry
 
 from gateway.recorder import Recorder
@@ -8,9 +11,22 @@ from gateway.storage.archive import Archive
 from gateway.watchdog import Watchdog
 
 
-def expose(registry: Registry, watchdog: Watchdog, recorder: Recorder, archive: Archive) -> None:
-    """Register what is read rather than counted."""
+def expose(
+    registry: Registry,
+    watchdog: Watchdog,
+    recorder: Recorder,
+    archive: Archive,
+    left_out: Callable[[], Mapping[str, int]],
+) -> None:
+    """Register what is read rather than counted. ``left_out``: the interactions that the archive never got, by why."""
     watches = watchdog.watches
+
+    def states() -> Mapping[tuple[str, ...], int]:
+        found: Counter[tuple[str, ...]] = Counter()
+        for counts in (recorder.counts(), left_out(), archive.counts()):
+            found.update({(state,): count for state, count in counts.items()})
+        return found
+
     Gauge(registry, "gateway_in_flight", "Interactions that have not ended.", lambda: len(watches))
     Gauge(
         registry,
@@ -22,7 +38,7 @@ def expose(registry: Registry, watchdog: Watchdog, recorder: Recorder, archive: 
         registry,
         "gateway_recorder_queue_records",
         "Interactions that wait to be recorded.",
-        lambda: recorder.pending,
+        lambda: recorder.pending + archive.pending,
     )
     Gauge(
         registry,
@@ -47,5 +63,5 @@ def expose(registry: Registry, watchdog: Watchdog, recorder: Recorder, archive: 
         "gateway_log_records_total",
         "Records by what has become of them.",
         "state",
-        read=lambda: {(state,): count for state, count in {**recorder.counts(), **archive.counts()}.items()},
+        read=states,
     )

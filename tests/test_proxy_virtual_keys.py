@@ -67,7 +67,7 @@ async def gate(request, tmp_path_factory) -> AsyncIterator[Scripted]:
     file = tmp_path_factory.mktemp("keys") / "gateway.toml"
     file.write_text(text)
     providers = ("openai", "anthropic", "gemini", "groq", "mistral")
-    env = {f"{name.upper()}_API_KEY": f"stored-{name}" for name in providers}
+    env = {f"{name.upper()}_API_KEY": f"stored-key-of-{name}" for name in providers}
     async with scripted(env | {"GATEWAY_CONFIG": str(file), "GATEWAY_SECRET_KEY": MASTER}) as running:
         running.required = request.param == "required"
         yield running
@@ -108,7 +108,7 @@ async def test_every_carrier_is_judged_alike(gate, route, carrier):
             assert b"gw_" not in whole
             lent = [value for _, value in received.headers if "stored-" in value]
             assert len(lent) == (carrier != "cookie"), (state, received.headers)
-            assert all(value.endswith(f"stored-{provider}") for value in lent)
+            assert all(value.endswith(f"stored-key-of-{provider}") for value in lent)
             assert "key=" not in received.line
         assert b"gw_" not in got.raw
         assert b"stored-" not in got.raw
@@ -214,3 +214,30 @@ async def test_many_at_once_are_not_mixed_up(gate):
     states = ["unknown", "revoked", "expired", "one_provider", "one_model"] * 20
     assert all(await asyncio.gather(*map(refused, states)))
     assert not gate.upstream.requests
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("status", [401, 500])
+async def test_a_lent_key_that_a_provider_repeats_does_not_reach_its_borrower(gate, route, status):
+    """Whole or in chunks, short or long, in body or header; the client's own key comes back as it was sent."""
+    provider, method, target, body = ROUTES[route]
+    lent = f"stored-key-of-{provider}".encode()
+    head = f"HTTP/1.1 {status} No\r\ncontent-type: application/json\r\nx-key: {lent.decode()}"
+    said = b'{"error":{"message":"Incorrect API key provided: %b."}}' % lent
+    sent = request(target, body, [f"x-api-key: {KEYS['valid']}"], method)
+    for padding in (b"", b" " * 200_000):
+        answer = padding + said
+        pieces = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (answer[:-30], answer[-30:]))
+        chunked = f"{head}\r\ntransfer-encoding: chunked\r\n\r\n".encode() + pieces + b"0\r\n\r\n"
+        for upstream in (http(answer, head), chunked):
+            got, _ = await gate.ask(sent, upstream)
+            assert got.response.status == status
+            assert got.response.complete
+            assert got.response.body == answer.replace(lent, b"[redacted]")
+            assert got.response.header("x-key") == "[redacted]"
+            assert lent not in got.raw
+    assert (await gate.record(got))["outcome"] == "upstream_status"
+    if not gate.required:
+        own = request(target, body, [f"Authorization: Bearer {lent.decode()}"], method)
+        got, _ = await gate.ask(own, http(said, head))
+        assert (got.response.body, got.response.header("x-key")) == (said, lent.decode())

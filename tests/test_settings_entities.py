@@ -184,6 +184,36 @@ def test_what_the_readme_shows_can_be_written(elsewhere):
             r":4: prices\[0\]\.input: it is a finite number",
         ),
         ("default_policies.call = 'block'", r":1: default_policies\.call: 'block' is none of"),
+        (
+            (
+                f"[[{POLICIES}]]\ntool='x'\naction='block_always'\n"
+                f"[[{POLICIES}.conditions]]\nkey='a'\noperator='exists'\nvalue=true\n"
+                f"[[{POLICIES}.conditions]]\nkey='b'\noperator='regex'\nvalue='(a'"
+            ),
+            r":11: tool_invocation_policies\[0\]\.conditions\[1\]\.value: regex can't be compiled: missing \): \(a;",
+        ),
+        (
+            f"[[{POLICIES}]]\ntool='x'\naction='block_always'\n\nconditions=[{{key='context.model', operator='in'}}]",
+            r":5: tool_invocation_policies\[0\]\.conditions\[0\]\.value: in takes a list",
+        ),
+        (
+            f"[[{POLICIES}]]\ntool='a[b'\naction='block_always'",
+            r":2: .*\.tool: 'a\[b' has a \[ without its \]",
+        ),
+        (
+            "[[model_optimization_rules]]\nprovider='openai'\ntarget_model='m'\nconditions=[{hour=[9, 99]}]",
+            r":4: model_optimization_rules\[0\]\.conditions\[0\]\.hour: write two hours",
+        ),
+        (
+            f"[[virtual_keys]]\nname='a'\nhash='{HASH}'\nmodels=['a', 'b[']",
+            r":4: virtual_keys\[0\]\.models\[1\]: 'b\[' has a \[",
+        ),
+        (
+            "record.redact = ['$.a', '(b']",
+            r":1: record\.redact\[1\]: '\(b' is not a regular expression: missing",
+        ),
+        ("record.redact = ['$a']", r":1: record\.redact\[0\]: '\$a' is not a path; write"),
+        ("dual_llm.main_model = 'gpt-4o'", r":1: dual_llm\.main_model: a model is written with its provider"),
         ("dual_llm.max_rounds = 0", r":1: dual_llm\.max_rounds: it is a number above 0"),
         (
             'admin_token = """\n[[agents]]\n"""\n[[agents]]\nslug = 3',
@@ -196,6 +226,11 @@ def test_a_mistake_is_said_with_its_line(elsewhere, text, said):
         loaded(elsewhere, text)
 
 
+def test_a_rule_in_a_variable_that_can_not_be():
+    with pytest.raises(SettingsError, match=r"^GATEWAY_RECORD_REDACT: record\.redact\[1\]: '\(' is not"):
+        load(environment={"GATEWAY_RECORD_REDACT": "a,("})
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -203,6 +238,7 @@ def test_a_mistake_is_said_with_its_line(elsewhere, text, said):
         ("[[prices]]\nprovider = 'opnai'\nmodel = 'm'", 2),
         ("[[model_optimization_rules]]\nprovider = 'opnai'\ntarget_model = 'm'", 2),
         ("[providers.openai]\nfallbacks = ['opnai']", 2),
+        ("[dual_llm]\nmax_rounds = 3\nquarantined_model = 'opnai/gpt-4o'", 3),
     ],
 )
 def test_a_provider_that_is_named_exists(elsewhere, text, line):

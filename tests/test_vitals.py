@@ -22,8 +22,10 @@ async def test_what_waits_to_be_recorded_is_seen():
 
     registry = Registry()
     recorder = Recorder([done], limit=50_000)
-    archive = SimpleNamespace(waiting=0, lag=0.0, counts=lambda: {"committed": len(handed)})
-    vitals.expose(registry, Watchdog(0, 0), recorder, archive)
+    archive = SimpleNamespace(
+        waiting=0, pending=0, lag=0.0, counts=lambda: {"committed": len(handed), "dropped": 2}
+    )
+    vitals.expose(registry, Watchdog(0, 0), recorder, archive, lambda: {"not_admitted": 4, "dropped": 5})
 
     def look() -> Scrape:
         return Scrape(TextFormatter().marshall(registry).decode())
@@ -38,7 +40,7 @@ async def test_what_waits_to_be_recorded_is_seen():
     assert 0.03 <= waiting.total("gateway_recorder_lag_seconds") < 1
     assert waiting.total("gateway_recorder_dropped_bodies_total") == 1
     assert waiting.total("gateway_recorder_queue_records") == 3
-    states = {"enqueued": 3, "committed": 0, "dropped": 0}
+    states = {"enqueued": 3, "committed": 0, "dropped": 7, "not_admitted": 4}
     assert waiting.values("gateway_log_records_total", "state") == states
     await recorder.close()
     after = look()

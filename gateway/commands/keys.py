@@ -15,7 +15,7 @@ import msgspec
 
 from gateway import app, secrets
 from gateway.commands import CommandError, printable, stored
-from gateway.commands.options import Commands, begin, command, moment
+from gateway.commands.options import Commands, begin, command, moment, text
 from gateway.core.credentials import VIRTUAL_KEY
 from gateway.core.entities import VirtualKey
 from gateway.core.interaction import new_id
@@ -27,6 +27,8 @@ from gateway.storage.queries import entities, state
 from gateway.storage.snapshot import DatabaseSource, Refresh
 
 _KIND = "virtual_keys"
+_OPTIONS = {"providers": "provider", "models": "model"}
+"""What sets a field, where it is named otherwise."""
 _COLUMNS = ("ID", "NAME", "HINT", "AGENT", "EXPIRES", "STATE")
 
 
@@ -36,18 +38,24 @@ def add(commands: Commands) -> None:
     actions = keys.add_subparsers(required=True, dest="action")
 
     creating = command(actions, "create", _create, "create a virtual key, and print it this once")
-    creating.add_argument("--name", required=True, help="what people call it")
-    creating.add_argument("--agent", default="", help="whose it is (default: its holder may name any agent)")
-    creating.add_argument("--user", default="", help="for whom the agent works")
-    creating.add_argument("--team", default="", help="default: the agent's")
-    creating.add_argument("--provider", action="append", default=[], help="may be repeated; default: all")
-    creating.add_argument("--model", action="append", default=[], help="name or glob; as --provider")
+    creating.add_argument("--name", type=text, required=True, help="what people call it")
+    creating.add_argument(
+        "--agent", type=text, default="", help="whose it is (default: its holder may name any agent)"
+    )
+    creating.add_argument("--user", type=text, default="", help="for whom the agent works")
+    creating.add_argument("--team", type=text, default="", help="default: the agent's")
+    creating.add_argument(
+        "--provider", type=text, action="append", default=[], help="may be repeated; default: all"
+    )
+    creating.add_argument(
+        "--model", type=text, action="append", default=[], help="name or glob; as --provider"
+    )
     creating.add_argument("--expires", type=moment, help="a day or a time, UTC; default: never")
 
     command(actions, "list", _list, "list virtual keys; none is shown itself")
 
     revoking = command(actions, "revoke", _revoke, "revoke a virtual key for good")
-    revoking.add_argument("key", help="its id, or its name if no other has that")
+    revoking.add_argument("key", type=text, help="its id, or its name if no other has that")
 
     hashing = command(actions, "hash", _hash, "make a virtual key to declare in the configuration file")
     hashing.add_argument(
@@ -77,7 +85,8 @@ async def _creating(settings: Settings, arguments: argparse.Namespace) -> int:
     async with stored.database(settings) as database:
         snapshot = await _snapshot(settings, keyring, database)
         if found := key.problem() or snapshot.dangling(key):
-            raise CommandError(f"--{found[0].removesuffix('s')}: {found[1]}")
+            field = found[0].partition("[")[0]
+            raise CommandError(f"--{_OPTIONS.get(field, field)}: {found[1]}")
         if _state(key) == "expired":
             raise CommandError("--expires: this is over already")
         async with database.write() as connection:

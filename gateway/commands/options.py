@@ -56,3 +56,11 @@ def moment(text: str) -> datetime:
             f"{text!r} is no time: write 2027-01-01 or 2027-01-01T09:00:00Z"
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def text(given: str) -> str:
+    """Read what is kept as text; the shell may give any bytes, and a locale may read UTF-8 as something else."""
+    try:
+        return os.fsencode(given).decode()
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{given!r} is not UTF-8") from None

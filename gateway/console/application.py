@@ -4,7 +4,6 @@ Host, path, caller, site, role, parameters, body; only then the route's own func
 protecting headers, and every error the same shape.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from time import time
@@ -27,7 +26,6 @@ from gateway.core.errors import GatewayError
 from gateway.core.interaction import new_id
 from gateway.headers import RequestHeaders
 from gateway.health import HEALTH_PATHS, Health
-from gateway.tasks import spawn
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -124,7 +122,8 @@ class Console:
         if route.write:
             body = read_body(route.body, await receive(request, _BODY_LIMIT, expected="expect" in read))
         call = Call(actor, params, parameters, body, visit.peer, host, cookie)
-        result = await (_finish(route, call) if route.write else route.handle(call))
+        # The server does not cancel it when its client leaves: a change is made whole, or not at all.
+        result = await route.handle(call)
         if isinstance(result, web.Response):
             result.headers.update(HEADERS)
             return result
@@ -133,26 +132,6 @@ class Console:
         if isinstance(result, Reply):
             return _json(route.answered, result.value, result.headers)
         return _json(route.answered, result) if result is not None else _answer(route.answered)
-
-
-async def _finish(route: Route, call: Call) -> Any:
-    """Do what was begun, even if the client leaves: a change is made whole, or not at all."""
-    done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    async def run() -> None:
-        try:
-            result = await route.handle(call)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is raised again where it is waited for
-            if done.cancelled():
-                _log.warning("a change failed, and its client has left", path=route.path, error=str(error))
-            else:
-                done.set_exception(error)
-        else:
-            if not done.cancelled():
-                done.set_result(result)
-
-    spawn(run(), name="console change")
-    return await done
 
 
 def _answer(status: int, body: bytes = b"") -> web.Response:

@@ -136,6 +136,10 @@ class EntityRoutes:
         async with self._data.write() as connection:
             await state.increase(connection, "version", 0)  # in line: nobody changes it after it is read here
             before = await self._find(connection, call.params["id"])
+            if getattr(before, "revoked", False) and changes.get("revoked") is False:
+                raise Refusal(
+                    409, "A revocation is final: create a new key in the place of this one.", "revoked"
+                )
             entity = msgspec.structs.replace(before, **changes)
             self._check(entity)
             await entities.update(connection, self._kind, entity, call.actor.name, call.peer)

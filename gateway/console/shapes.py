@@ -96,8 +96,8 @@ class Used(msgspec.Struct, kw_only=True):
     saved: Saved
 
 
-class Interaction(Used, kw_only=True):
-    """One request and its answer."""
+class Recorded(Used, kw_only=True):
+    """What is counted and noted of one request and its answer."""
 
     id: str
     parent_id: str | None
@@ -121,6 +121,7 @@ class Interaction(Used, kw_only=True):
     status: int | None
     outcome: str | None
     error_kind: str | None
+    error: str | None
     finish_reason: str | None
     usage_source: str
     price: dict[str, Any] | None
@@ -129,11 +130,20 @@ class Interaction(Used, kw_only=True):
     duration_ms: float | None
     overhead_ms: float | None
     context_trusted: bool | None
+    blocked: bool
     blocked_tools: list[str]
     decisions: list[dict[str, Any]]
     notes: dict[str, Any]
+    attempts: int
     request_bytes: int
     response_bytes: int
+
+
+class Interaction(Recorded, kw_only=True):
+    """One request and its answer, as a list has it."""
+
+    tools: list[str]
+    """Those that the answer calls."""
 
 
 class Interactions(msgspec.Struct):
@@ -166,7 +176,7 @@ class Conversation(msgspec.Struct, kw_only=True):
     tools: list[DeclaredTool]
 
 
-class Viewed(Interaction, kw_only=True):
+class Viewed(Recorded, kw_only=True):
     """One interaction, and the conversation in it."""
 
     messages: list[Message]

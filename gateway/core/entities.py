@@ -8,11 +8,14 @@ said by :meth:`Entity.problem`, so that file and API refuse the same things in t
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import msgspec
+
+from gateway.core.conditions import Condition
+from gateway.core.patterns import glob_problem
 
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What stands for an entity in a URL or a header, and so holds no separator of either."""
@@ -39,7 +42,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.id
 
     def problem(self) -> tuple[str, str] | None:
-        """Return the first field that can't be, and why; ``None`` if all can."""
+        """Return the first field that can't be, as ``conditions[1].value``, and why; ``None`` if all can."""
         if self.id and not SLUG.fullmatch(self.id):
             return "id", _SLUG_RULE
         for name in self.required:
@@ -49,6 +52,10 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             value = getattr(self, name, None)
             if value is not None and not holds(value):
                 return name, otherwise
+        for name, why in _LISTED.items():
+            for index, each in enumerate(getattr(self, name, ())):
+                if found := why(each):
+                    return f"{name}[{index}]", found
         return None
 
     def as_declared(self) -> "Entity":
@@ -157,28 +164,6 @@ class ConsoleToken(Entity, frozen=True, kw_only=True):
         return self.hash
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One test of a policy, on an argument, a result or the context."""
-
-    key: str
-    operator: Literal[
-        "equal",
-        "notEqual",
-        "contains",
-        "notContains",
-        "startsWith",
-        "endsWith",
-        "regex",
-        "exists",
-        "in",
-        "gt",
-        "gte",
-        "lt",
-        "lte",
-    ]
-    value: Any = None
-
-
 class _Policy(Entity, frozen=True, kw_only=True):
     """What both kinds of policies have in common."""
 
@@ -192,6 +177,11 @@ class _Policy(Entity, frozen=True, kw_only=True):
     """With ``agents``: to whom it applies; both empty: to all."""
     mode: Literal["enforce", "shadow"] = "enforce"
     """``shadow``: judged and recorded, never enforced."""
+
+    def problem(self) -> tuple[str, str] | None:
+        if self.tool and (why := glob_problem(self.tool)):
+            return "tool", why
+        return super().problem() or _first(self.conditions)
 
 
 class ToolInvocationPolicy(_Policy, frozen=True, kw_only=True):
@@ -243,7 +233,16 @@ class Limit(Entity, frozen=True, kw_only=True):
     def problem(self) -> tuple[str, str] | None:
         if self.scope != "organization" and not self.scope_id:
             return "scope_id", f"say which {self.scope.replace('_', ' ')} it is for"
-        return super().problem()
+        if found := super().problem():
+            return found
+        if self.scope == "organization" and self.scope_id:
+            return (
+                "scope_id",
+                "there is one organization, which has no name; leave this out, or say the scope",
+            )
+        if self.kind != "cost" and self.amount % 1:
+            return "amount", f"a number of {'tokens' if self.kind == 'tokens' else 'requests'} is a whole one"
+        return None
 
 
 class RuleCondition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,7 +255,24 @@ class RuleCondition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     model: str = ""
     """A glob."""
     hour: tuple[int, int] | None = None
-    """Of the day, UTC: from, and until before."""
+    """Of the day, UTC: from, and until before; ``[22, 6]`` goes over midnight."""
+
+    def problem(self) -> tuple[str, str] | None:
+        """Return the field that can't be, and why; ``None`` if all can."""
+        for name in ("min_length", "max_length"):
+            if (length := getattr(self, name)) is not None and length < 0:
+                return name, "a number of tokens is not below 0"
+        if self.max_length is not None and self.max_length < (self.min_length or 0):
+            return "min_length", "it is more than max_length, so no request is of such a length"
+        if self.model and (why := glob_problem(self.model)):
+            return "model", why
+        if self.hour is not None:
+            start, end = self.hour
+            if not (0 <= start < 24 and 0 <= end <= 24):
+                return "hour", "write two hours of the day, from 0 to 24, as [9, 17] for 9:00 until 16:59 UTC"
+            if start == end % 24 and self.hour != (0, 24):
+                return "hour", "it begins when it ends; all day is [0, 24], or leave it out"
+        return None
 
 
 class ModelOptimizationRule(Entity, frozen=True, kw_only=True):
@@ -272,6 +288,14 @@ class ModelOptimizationRule(Entity, frozen=True, kw_only=True):
     enabled: bool = True
     priority: int = 0
     """The highest is tried first."""
+
+    def problem(self) -> tuple[str, str] | None:
+        if "*" in self.target_model or self.target_model != self.target_model.strip():
+            return (
+                "target_model",
+                "write the name of one model; a glob is for what a condition asks of the model",
+            )
+        return super().problem() or _first(self.conditions)
 
 
 class Price(Entity, frozen=True, kw_only=True):
@@ -307,9 +331,31 @@ KINDS: Mapping[str, type[Entity]] = {
 }
 """Every kind by its name in the file and in the database."""
 
+
+def _first(conditions: Sequence[Condition | RuleCondition]) -> tuple[str, str] | None:
+    """Return the first field of some conditions that can't be, and why."""
+    for index, condition in enumerate(conditions):
+        if found := condition.problem():
+            return f"conditions[{index}].{found[0]}", found[1]
+    return None
+
+
+def _slug_problem(name: str) -> str | None:
+    return None if SLUG.fullmatch(name) else f"{name!r} is no slug or id; {_SLUG_RULE}"
+
+
+_LISTED: Mapping[str, Callable[[str], str | None]] = {
+    "models": glob_problem,
+    "agents": _slug_problem,
+    "teams": _slug_problem,
+}
+"""What each of a field's values must hold, whatever kind it is in: the function returns what is wrong."""
 _AMOUNT = (lambda value: 0 <= value < math.inf, "it is a finite number, not below 0")
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "slug": (lambda value: SLUG.fullmatch(value) is not None, _SLUG_RULE),
+    **dict.fromkeys(
+        ("agent", "team"), (lambda value: not value or SLUG.fullmatch(value) is not None, _SLUG_RULE)
+    ),
     "hash": (
         lambda value: not value or _HASH.fullmatch(value) is not None,
         "a hash is the 64 hexadecimal digits that `llm-gateway keys hash` prints",

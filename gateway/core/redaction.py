@@ -9,20 +9,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-import re2
 
 from gateway.core.edit import edit
+from gateway.core.patterns import InvalidPattern, compiled
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import Path
 
 REDACTED = "[redacted]"
 _VALUE = msgspec.json.encode(REDACTED)
-_LEAST_KEY = 16
+LEAST_KEY = 16
 """Characters: what is sent for a key where none is needed is shorter, and may be any word."""
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\*)\]")
 _EVENT = re.compile(rb"(?m)^data:[ ]?([\[{](?!DONE\]).*?)(?=\r?$)")
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
 _decode = msgspec.json.Decoder().decode
 
 
@@ -67,22 +65,26 @@ class Redactor:
         return edit(document, changes) if changes else document
 
 
+def rule_problem(rule: str) -> str | None:
+    """Return why a rule means nothing; ``None``: it does."""
+    try:
+        Redactor([rule])
+    except RuleError as error:
+        return str(error)
+    return None
+
+
 def without_key(body: bytes, key: str) -> bytes:
     """Return an answer without the key that its request carried, which some providers repeat when they refuse it."""
     raw = key.encode()
-    return body.replace(raw, REDACTED.encode()) if len(raw) >= _LEAST_KEY and raw in body else body
+    return body.replace(raw, REDACTED.encode()) if len(raw) >= LEAST_KEY and raw in body else body
 
 
 def _compiled(rule: str) -> Any:
     try:
-        return re2.compile(rule.encode(), _OPTIONS)
-    except re2.error as error:
-        raise RuleError(f"{rule!r} is not a regular expression: {_words(error)}") from None
-
-
-def _words(error: Exception) -> str:
-    said = error.args[0] if error.args else ""
-    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        return compiled(rule.encode())
+    except InvalidPattern as error:
+        raise RuleError(f"{rule!r} is not a regular expression: {error}") from None
 
 
 def _steps(rule: str) -> Path:

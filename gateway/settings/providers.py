@@ -59,6 +59,11 @@ def _check_names(settings: Settings, known: list[str]) -> None:
             (("model_optimization_rules", n, "provider"), rule.provider)
             for n, rule in enumerate(settings.model_optimization_rules)
         ),
+        *(
+            (("dual_llm", field), model.partition("/")[0])
+            for field in ("main_model", "quarantined_model")
+            if (model := getattr(settings.dual_llm, field))
+        ),
     ]
     for key, name in named:
         if name not in known:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from gateway.core.entities import SLUG, Entity
+from gateway.core.redaction import rule_problem
 from gateway.settings.model import (
     DECLARABLE,
     Drain,
@@ -56,6 +57,10 @@ _Rule = tuple[Callable[[Any], bool], str]
 _PORT: _Rule = (lambda value: 0 <= value < 1 << 16, "a port is a number from 0 to 65535")
 _COUNT: _Rule = (lambda value: value > 0, "it is a number above 0")
 _DURATION: _Rule = (_is_duration, "a duration is a finite number of seconds, not below 0")
+_MODEL: _Rule = (
+    lambda value: not value or all(value.partition("/")[::2]),
+    "a model is written with its provider: openai/gpt-4o-mini",
+)
 _RULES: dict[str, _Rule] = {
     "port": _PORT,
     "console_port": _PORT,
@@ -83,8 +88,11 @@ _RULES: dict[str, _Rule] = {
     "keepalive": _DURATION,
     **dict.fromkeys((*Timeouts.__struct_fields__, *Drain.__struct_fields__), _DURATION),
     "deadline": _DURATION,
+    **dict.fromkeys(("main_model", "quarantined_model"), _MODEL),
 }
 """What a value of a section must hold beyond its type, by its name, and what is said otherwise."""
+_ITEMS: dict[str, Callable[[str], str | None]] = {"redact": rule_problem}
+"""What each item of a list must hold: the function returns what is wrong."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -157,9 +165,17 @@ def _complaint(value: Any, kind: Any) -> tuple[Key, str] | None:
             holds, otherwise = _RULES.get(name, (None, ""))
             if holds is not None and not holds(getattr(converted, name)):
                 return (name,), otherwise
+            for index, item in enumerate(value[name] if name in _ITEMS else ()):
+                if why := _ITEMS[name](item):
+                    return (name, index), why
     if isinstance(converted, Entity) and (problem := converted.problem()):
-        return (problem[0],), problem[1]
+        return _key(problem[0]), problem[1]
     return None
+
+
+def _key(dotted: str) -> Key:
+    """Read what :meth:`Entity.problem` calls a field: ``conditions[1].value``."""
+    return tuple(int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", dotted))
 
 
 def _dotted(key: Key) -> str:

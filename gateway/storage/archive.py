@@ -65,6 +65,11 @@ class Archive:
         return self._journal.size
 
     @property
+    def pending(self) -> int:
+        """Records that are not stored yet."""
+        return self._journal.pending
+
+    @property
     def lag(self) -> float:
         """Seconds for which the oldest of them has waited."""
         return self._journal.lag
@@ -75,8 +80,10 @@ class Archive:
         return {
             "committed": journal.committed,
             "spilled": journal.spilled,
-            "ingested": journal.ingested,
             "rejected": journal.rejected,
+            "dropped": journal.lost,
+            "ingested": journal.ingested,
+            "ingested_rejected": journal.ingested_rejected,
         }
 
     async def close(self) -> None:

@@ -181,7 +181,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=connections, max_overflow=0)
+    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_reset_on_return=None)
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _: Any) -> None:
@@ -202,7 +202,17 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        try:
+            # By a cursor this would be three changes of threads.
+            connection.connection.run_async(lambda driver: driver.execute_fetchall(statement))
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(statement, None, error, sqlite3.Error) from error
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def reset(connection: Any, *_: Any) -> None:
+        if connection.driver_connection.in_transaction:  # mostly not, and another change of threads
+            connection.rollback()
 
     return engine
 

@@ -80,14 +80,20 @@ class Journal:
         self._closing = False
         self.size = 0
         """Bytes that wait."""
+        # Each record that was handed over is among those that wait, or in exactly one of the first four counts; each
+        # that was spilled, by whatever process, is in a file or in one of the two that begin with "ingested".
+        self.pending = 0
+        """Records that wait."""
         self.committed = 0
         self.spilled = 0
-        self.ingested = 0
-        """Records that came back from a spill file."""
         self.rejected = 0
         """Records that the database can't hold; each is logged."""
         self.lost = 0
         """Records that neither took before the gateway had to stop."""
+        self.ingested = 0
+        """Records that came back from a spill file."""
+        self.ingested_rejected = 0
+        """Records in a spill file that the database can't hold."""
 
     @property
     def failing(self) -> bool:
@@ -113,6 +119,7 @@ class Journal:
             size = _size(entry)
             self._queue.append((entry, size, now))
             self.size += size
+        self.pending += len(records)
         if len(self._queue) >= _BATCH or self.size > _MUCH:
             self._wake.set()
         elif self._timer is None:
@@ -132,8 +139,8 @@ class Journal:
         if self._spill.size:
             try:
                 async with asyncio.timeout(_LAST_TRY):
-                    await self._ingest(self._spill, 0)
-                self._spill.clear()
+                    await self._ingest(self._spill)
+                await self._empty(self._spill)
             except Exception:  # noqa: BLE001  # as above
                 _log.warning("records wait in the spill file for the next start", file=str(self._spill.path))
         self._spill.close()
@@ -156,9 +163,9 @@ class Journal:
             try:
                 if self._closing:
                     return
-                await self._ingest(spill, 0)
+                await self._ingest(spill)
                 await self._close_lost(spill.worker)
-                spill.clear()
+                await self._empty(spill)
             except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
                 _log.error(
                     "a spill file could not be taken in; it stays for the next start", error=_reason(error)
@@ -169,7 +176,9 @@ class Journal:
     async def _flush(self) -> None:
         count = min(_BATCH, len(self._queue))
         batch = [self._queue[index][0] for index in range(count)]
-        await self._store(*_sorted(batch))
+        starts, records = _sorted(batch)
+        await self._store(starts, records)
+        self.pending -= len(records)
         for _ in range(count):
             self.size -= self._queue.popleft()[1]
 
@@ -203,26 +212,34 @@ class Journal:
 
     async def _try_commit(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> bool:
         try:
-            await self._commit(starts, records, again=again)
+            rejected = await self._committed(starts, records, again=again)
         except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
-            if not (_is_our_fault(error) and await self._one_by_one(starts, records)):
-                _log.warning("the database does not take records", error=_reason(error))
-                return False
-        self.committed += len(records)
+            _log.warning("the database does not take records", error=_reason(error))
+            return False
+        self.committed += len(records) - rejected
+        self.rejected += rejected
         return True
 
-    async def _one_by_one(self, starts: Sequence[Started], records: Sequence[Record]) -> bool:
-        """Find the record that the database can't hold; the others must not suffer for it."""
+    async def _committed(self, starts: Sequence[Started], records: Sequence[Record], *, again: bool) -> int:
+        """Commit; return how many records the database can't hold. The others must not suffer for those."""
+        try:
+            await self._commit(starts, records, again=again)
+        except Exception as error:
+            if not _is_our_fault(error):
+                raise
+        else:
+            return 0
+        rejected = 0
         entries: list[Entry] = [*starts, *records]
         for entry in entries:
             try:
                 await self._commit(*_sorted([entry]), again=True)
-            except Exception as error:  # noqa: BLE001  # as above
+            except Exception as error:
                 if not _is_our_fault(error):
-                    return False  # all of them again: those that are there will be skipped
-                self.rejected += 1
+                    raise  # all of them again: those that are there will be skipped
+                rejected += isinstance(entry, Record)
                 _log.error("the database can't hold a record", id=entry.id, error=_reason(error))
-        return True
+        return rejected
 
     async def _try_spill(self, entries: Sequence[Entry]) -> bool:
         if self._spill is None:
@@ -240,50 +257,55 @@ class Journal:
 
     async def _heal(self) -> None:
         """Bring the spilled records in as soon as the database takes them."""
-        position = tries = 0
+        tries = 0
         spill = self._spill
         while spill is not None and not self._closing:  # a driver may lose the cancellation
             await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
             try:
-                position = await self._ingest(spill, position)
+                await self._ingest(spill)
                 async with self._lock:
-                    await self._ingest(spill, position)
-                    spill.clear()
+                    await self._ingest(spill)
+                    await self._empty(spill)
                     self._healing = None
                     _log.info("the database takes records again", ingested=self.ingested)
                     return
             except Exception as error:  # noqa: BLE001  # as above
                 _log.warning("the database still takes no records", error=_reason(error), tries=tries)
 
-    async def _ingest(self, spill: Spill, position: int) -> int:
-        """Commit what a spill file holds from a position on; return the position of its end."""
+    async def _ingest(self, spill: Spill) -> None:
+        """Commit what a spill file holds, from where the last try came to."""
         while True:
-            entries, after = await asyncio.to_thread(spill.read, position, _BATCH)
+            entries, after = await asyncio.to_thread(spill.read, spill.taken, _BATCH)
             if not entries:
-                break
+                return
             starts, records = _sorted(entries)
-            try:
-                await self._commit(starts, records, again=True)
-            except Exception as error:
-                if not (_is_our_fault(error) and await self._one_by_one(starts, records)):
-                    raise
-            self.ingested += len(records)
-            position = after
-        if position < spill.size:
+            rejected = await self._committed(starts, records, again=True)
+            self.ingested += len(records) - rejected
+            self.ingested_rejected += rejected
+            spill.taken = after
+
+    async def _empty(self, spill: Spill) -> None:
+        """Forget what a spill file holds; keep what can't be read of it aside."""
+        if spill.taken < spill.size:
             kept = await asyncio.to_thread(spill.set_aside)
             _log.error(
-                "a spill file is damaged; its rest is kept aside", file=str(kept), bytes=spill.size - position
+                "a spill file is damaged; its rest is kept aside",
+                file=str(kept),
+                bytes=spill.size - spill.taken,
             )
-        return position
+        spill.clear()
 
 
 def _size(entry: Entry) -> int:
+    if isinstance(entry, Started):
+        return _OVERHEAD
     size = _OVERHEAD
-    if isinstance(entry, Record):
-        for body in (entry.request, entry.forwarded, entry.response):
-            if body is not None:
-                size += len(body.prefix) + len(body.suffix) + sum(map(len, body.messages))
+    for body in (entry.request, entry.forwarded, entry.response):
+        if body is not None:
+            size += len(body.prefix)
+            if body.messages or body.suffix:
+                size += len(body.suffix) + sum(map(len, body.messages))
     return size
 
 

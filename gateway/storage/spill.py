@@ -49,6 +49,8 @@ class Spill:
             raise
         self.size = os.fstat(self._file).st_size
         """Bytes in it."""
+        self.taken = 0
+        """Up to where what is in it has been taken by whoever reads it."""
         self._synced = monotonic()
 
     @property
@@ -106,7 +108,7 @@ class Spill:
     def clear(self) -> None:
         """Forget what is in it."""
         os.ftruncate(self._file, 0)
-        self.size = 0
+        self.size = self.taken = 0
 
     def close(self) -> None:
         """Let go of it; an empty one is removed."""

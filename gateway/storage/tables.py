@@ -160,10 +160,9 @@ usage_by_hour = Table(
     # Hours since the epoch. Statistics read a span of hours, so this comes first; null is written as "" here.
     Column("hour", Integer, primary_key=True, autoincrement=False),
     *(Column(name, Text, primary_key=True) for name in ("agent", "team", "user", "provider", "model")),
-    *(
-        Column(name, BigInteger, nullable=False)
-        for name in ("requests", "failed", "blocked", "unpriced", *TOKENS, *MONEY)
-    ),
+    *(Column(name, BigInteger, nullable=False) for name in ("requests", "failed", "blocked", "unpriced")),
+    # Of those interactions that know it; null where none does.
+    *(Column(name, BigInteger) for name in (*TOKENS, *MONEY)),
     sqlite_with_rowid=False,
     comment="Sums of interactions, kept in the transaction that writes them: statistics never read the log.",
 )

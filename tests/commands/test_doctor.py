@@ -80,7 +80,12 @@ ANSWERS = {
     "well": ([send(http(MODELS))], "ok", "answers with 4 models; no price is known for acme-1, �[2J"),
     "empty": ([send(http(b'{"data":[]}'))], "note", "answers, but lists no models"),
     "e401": (401, "wrong", "answers 401: it does not accept the key"),
-    "e403": (403, "wrong", "answers 403: the key may not list models, or the account is closed"),
+    "e403": (403, "note", "answers 403: it knows the key, which may not list models: it is restricted, or its account is"),
+    "wall": (
+        [send(http(b"<html>", "HTTP/1.1 403 Scripted"))],
+        "wrong",
+        "answers 403: it refuses, whatever the key; a firewall, or the country that this is in?",
+    ),
     "e404": (404, "wrong", "answers 404: it has no such path; is the base URL right?"),
     "e429": (429, "wrong", "answers 429: too many requests, or no credit left"),
     "e500": (500, "wrong", "answers 500: it fails by itself"),
@@ -260,6 +265,17 @@ async def test_a_stored_key_is_used_and_one_of_another_master_key_told_of(url, t
     )  # fmt: skip
     assert (code, said["database"][0], said["openai"][0]) == (0, "ok", "ok")
     assert [each.header("authorization") for each in upstream.requests] == [f"Bearer {KEY}"]
+    upstream.requests.clear()
+    upstream.queue.append(compile_script([send(http(MODELS))], DIALECTS["chat"]))
+    code, said = await asyncio.to_thread(
+        doctor, tmp_path, *PORTS, GATEWAY_SECRET_KEY=MASTER, OPENAI_API_KEY="another", **variables
+    )
+    assert code == 0
+    assert said["openai"] == (
+        "note",
+        "the environment or the configuration file gives its key, so the stored one does not count",
+    )
+    assert [each.header("authorization") for each in upstream.requests] == ["Bearer another"]
     await upstream.stop()
     code, said = await asyncio.to_thread(
         doctor, tmp_path, *PORTS, GATEWAY_SECRET_KEY="x" * 40, GATEWAY_DATABASE_URL=url

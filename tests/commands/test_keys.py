@@ -186,6 +186,24 @@ def test_a_name_does_nothing_to_a_terminal(sqlite_place):
     assert sqlite_place.listed()[2][1] == "�[2J��ci"
 
 
+@pytest.mark.parametrize("option", ["--name", "--agent", "--user", "--team", "--provider", "--model"])
+def test_bytes_that_are_no_text_are_a_mistake(sqlite_place, option):
+    arguments = ["--name", "ci"] if option != "--name" else []
+    done = sqlite_place.run("create", *arguments, option, b"a\xffb")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"error: argument {option}: 'a\\udcffb' is not UTF-8\n")
+    assert len(sqlite_place.run("list").stdout.splitlines()) == 2
+
+
+def test_a_locale_without_letters_changes_no_name(sqlite_place):
+    sqlite_place.variables |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    identifier, _ = sqlite_place.create("--name", "café".encode())
+    assert r" caf\xe9 " in sqlite_place.run("list").stdout
+    assert sqlite_place.run("revoke", "café".encode()).stdout.startswith(f"{identifier} is revoked")
+    sqlite_place.variables |= {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
+    assert " café " in sqlite_place.run("list").stdout
+
+
 def test_a_database_that_is_locked_is_told_of(sqlite_place):
     sqlite_place.create("--name", "ci")
     with sqlite3.connect(sqlite_place.folder / "gateway.db", isolation_level=None) as connection:

@@ -27,6 +27,7 @@ NEW = {
     },
     "prices": {"provider": "openai", "model": "my-finetune", "input": 3.0, "cache_read": 0.3},
 }
+REGEX = {"key": "a", "operator": "regex", "value": "(?=b)"}
 CHANGES = {
     "agents": {"name": "Two", "toon": True},
     "teams": {"name": "Two"},
@@ -108,6 +109,23 @@ async def test_what_the_gateway_sets_nobody_else_does(running, kind):
         ("limits", {"kind": "beer"}, "kind"),
         ("prices", {"provider": "nowhere", "model": "m"}, "provider"),
         ("tool_invocation_policies", {"tool": "x", "action": ""}, "action"),
+        (
+            "tool_invocation_policies",
+            NEW["tool_invocation_policies"] | {"conditions": [REGEX]},
+            "conditions[0].value",
+        ),
+        (
+            "trusted_data_policies",
+            NEW["trusted_data_policies"] | {"conditions": [REGEX]},
+            "conditions[0].value",
+        ),
+        ("trusted_data_policies", NEW["trusted_data_policies"] | {"tool": "a["}, "tool"),
+        ("virtual_keys", {"name": "x", "models": ["["]}, "models[0]"),
+        (
+            "model_optimization_rules",
+            NEW["model_optimization_rules"] | {"conditions": [{}, {"hour": [9, 25]}]},
+            "conditions[1].hour",
+        ),
         ("trusted_data_policies", {"tool": "x", "action": "mark_as_trusted", "agents": ["nobody"]}, "agents"),
         ("tool_invocation_policies", {"action": "block_always"}, "tool"),
     ],
@@ -203,6 +221,25 @@ async def test_a_key_is_shown_once_and_stored_as_a_hash(running, tmp_path):
     await running.ask("PATCH", f"/api/virtual-keys/{made['id']}", ADMIN, json={"revoked": True})
     await running.ask("DELETE", f"/api/console-tokens/{token['id']}", ADMIN)
     assert (await running.ask("GET", "/api/session", token["secret"]))[0] == 401
+    assert (await running.ask("GET", "/api/session", made["secret"]))[0] == 401
+
+
+async def test_a_revocation_is_final(running):
+    made = await running.made(ADMIN, "/api/virtual-keys", name="k", agent="support")
+    path = f"/api/virtual-keys/{made['id']}"
+
+    async def change(**values):
+        status, body, _ = await running.ask("PATCH", path, ADMIN, json=values)
+        return status, body
+
+    assert (await change(revoked=False))[0] == 200
+    assert (await change(revoked=True))[1]["revoked"] is True
+    status, refused = await change(revoked=False, name="again")
+    assert (status, refused["error"]["path"]) == (409, "revoked")
+    assert "create a new key" in refused["error"]["message"]
+    assert (await change(revoked=True, name="gone"))[0] == 200
+    _, shown, _ = await running.ask("GET", path, ADMIN)
+    assert (shown["revoked"], shown["name"]) == (True, "gone")
     assert (await running.ask("GET", "/api/session", made["secret"]))[0] == 401
 
 

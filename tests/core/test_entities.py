@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from gateway.core.conditions import Condition
 from gateway.core.entities import (
     KINDS,
     Agent,
@@ -13,10 +14,22 @@ from gateway.core.entities import (
     Price,
     ProviderSecret,
     ToolInvocationPolicy,
+    TrustedDataPolicy,
     VirtualKey,
 )
 
 HASH = "0f" * 32
+REGEX = Condition(key="a", operator="regex", value="(?=b)")
+
+
+def policy(*conditions, **fields):
+    values = {"tool": "x", "action": "block_always", "conditions": conditions} | fields
+    return msgspec.convert(values, ToolInvocationPolicy)
+
+
+def rule(**condition):
+    values = {"provider": "acme", "target_model": "m", "conditions": [condition]}
+    return msgspec.convert(values, ModelOptimizationRule)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -58,6 +71,31 @@ def test_every_kind_names_only_fields_that_it_has(kind):
         (ModelOptimizationRule(provider="acme"), "target_model"),
         (Price(provider="acme", model="m", output=float("inf")), "output"),
         (ProviderSecret(), "provider"),
+        (Agent(slug="a", team="b c"), "team"),
+        (VirtualKey(name="ci", hash=HASH, models=("gpt-4o*", "")), "models[1]"),
+        (VirtualKey(name="ci", hash=HASH, agent="a/b"), "agent"),
+        (policy(tool="a[b"), "tool"),
+        (policy(agents=("a", "b c")), "agents[1]"),
+        (policy(teams=("",)), "teams[0]"),
+        (
+            policy({"key": "a", "operator": "exists", "value": True}, {"key": "a..b", "operator": "gt"}),
+            "conditions[1].key",
+        ),
+        (policy({"key": "a", "operator": "regex", "value": "("}), "conditions[0].value"),
+        (TrustedDataPolicy(tool="x", action="block_always", conditions=(REGEX,)), "conditions[0].value"),
+        (Limit(kind="tokens", amount=1.5), "amount"),
+        (Limit(kind="tokens", models=("[",)), "models[0]"),
+        (Limit(kind="cost", scope_id="default"), "scope_id"),
+        (rule(min_length=-1), "conditions[0].min_length"),
+        (rule(min_length=10, max_length=9), "conditions[0].min_length"),
+        (rule(max_length=-1), "conditions[0].max_length"),
+        (rule(model="gpt["), "conditions[0].model"),
+        (rule(hour=(9, 25)), "conditions[0].hour"),
+        (rule(hour=(24, 3)), "conditions[0].hour"),
+        (rule(hour=(-1, 3)), "conditions[0].hour"),
+        (rule(hour=(9, 9)), "conditions[0].hour"),
+        (rule(hour=(0, 0)), "conditions[0].hour"),
+        (ModelOptimizationRule(provider="acme", target_model="gpt-*"), "target_model"),
     ],
 )
 def test_a_value_that_can_not_be_is_named(entity, field):
@@ -73,6 +111,11 @@ def test_a_value_that_can_not_be_is_named(entity, field):
         VirtualKey(name="ci", hash=HASH, expires=datetime(2027, 1, 1, tzinfo=UTC)),
         Limit(kind="cost", scope="team", scope_id="care", amount=2.5),
         Limit(kind="requests"),
+        Limit(kind="cost", amount=0.5, models=("gpt-*",)),
+        policy({"key": "a[*].b", "operator": "regex", "value": "^x"}, tool="web__*", agents=("a",)),
+        rule(min_length=9, max_length=9, model="gpt-4*", hour=(22, 6)),
+        rule(hour=(0, 24)),
+        rule(),
         Price(provider="acme", model="vendor/model:1", input=0.0),
     ],
 )

@@ -65,8 +65,11 @@ def check_counted(shown: Scrape, interactions: Sequence[dict[str, Any]]) -> None
     logged = Counter((line["provider"], line["outcome"]) for line in interactions)
     counted = shown.by("gateway_requests_total", "provider", "outcome")
     assert counted == logged, f"I10: {counted - logged} only counted, {logged - counted} only logged"
-    records = shown.values("gateway_log_records_total", "state")
+    records = Counter(shown.values("gateway_log_records_total", "state"))
     assert records["enqueued"] == len(interactions), f"I10: {records} but {len(interactions)} are logged"
     assert not records["dropped"], f"I10: {records}"
     known = sum(line["agent"] is not None for line in interactions)
     assert records["committed"] + records["spilled"] == known, f"I10: {records}, {known} to be stored"
+    ends = ("committed", "spilled", "rejected", "not_admitted", "dropped")
+    waiting = shown.total("gateway_recorder_queue_records")
+    assert records["enqueued"] == sum(records[end] for end in ends) + waiting, f"I10: {records}"

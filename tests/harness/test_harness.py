@@ -166,6 +166,9 @@ def test_what_does_not_add_up_is_seen():
     )
     shown = Scrape(text)
     ending.check_counted(shown, [line])
+    dropped_out = Scrape(text.replace('{state="enqueued"} 1', '{state="enqueued"} 2'))
+    with pytest.raises(AssertionError, match="I10"):
+        ending.check_counted(dropped_out, [line, line | {"agent": None}])
     for lines in ([], [line, line], [line | {"outcome": "internal"}], [line | {"agent": None}]):
         with pytest.raises(AssertionError, match="I10"):
             ending.check_counted(shown, lines)

@@ -119,9 +119,21 @@ async def test_whoever_was_not_let_in_leaves_a_line_and_no_row(stored):
     known, unknown = interaction(), interaction()
     known.principal = Principal("support")
     written = []
-    await stage(stored, written.extend).on_done([known, unknown])
+    log = stage(stored, written.extend)
+    await log.on_done([known, unknown])
     assert [r.id for r in stored.records] == [known.id]
     assert len(written) == 2
+    assert log.counts() == {"not_admitted": 1, "dropped": 0}
+
+
+async def test_a_batch_that_can_not_be_taken_is_counted_as_dropped(stored):
+    def broken(_lines):
+        raise BlockingIOError
+
+    log = stage(stored, broken)
+    with pytest.raises(BlockingIOError):
+        await log.on_done([interaction(), interaction()])
+    assert (stored.records, log.counts()) == ([], {"not_admitted": 0, "dropped": 2})
 
 
 async def test_a_beginning_is_stored_with_whose_it_is(stored):

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from bench import million
 from gateway.settings import SettingsError
 from gateway.storage import migrate as migrating
 from gateway.storage.database import Database, DatabaseUnusable
 from gateway.storage.queries import listing
 from gateway.storage.queries.listing import Filter
 from gateway.storage.tables import interactions as rows
-from gateway.storage.tables import metadata
+from gateway.storage.tables import metadata, usage_by_hour
 from tests.storage.conftest import KEY
 from tests.storage.made import count, record, store
 
@@ -98,6 +99,22 @@ async def test_a_new_database_is_what_the_migrations_make(database, url, monkeyp
     await store(migrated, record())
     assert await count(migrated, rows) == 1
     await migrated.close()
+
+
+async def test_sums_of_an_earlier_revision_are_made_anew_from_the_rows(database):
+    """Revision 0001 had 0 where nothing was known: here it has nothing at all."""
+    await store(database, *million.records(500, seed=7))
+    await store(database, record(user="nobody knows"))
+    sums = select(usage_by_hour).order_by(*usage_by_hour.primary_key)
+    async with database.read() as connection:
+        expected = (await connection.execute(sums)).all()
+    async with database.write() as connection:
+        await connection.execute(usage_by_hour.delete())
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        await connection.run_sync(migrating.upgrade)
+    async with database.read() as connection:
+        assert (await connection.execute(sums)).all() == expected
+    assert any(row.cost is None for row in expected)
 
 
 async def test_a_start_with_no_database_needs_no_alembic(url):

@@ -1,14 +1,19 @@
 """Records reach the database once, whatever it does: fails, fails after it has committed, refuses one, or stays away."""
 
 import asyncio
+import random
 
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from gateway.core.record import Record
 from gateway.storage import journal as journal_module
+from gateway.storage import tables
 from gateway.storage.journal import Journal
+from gateway.storage.queries import interactions, statistics
 from gateway.storage.spill import of_worker
 from tests.storage.entries import record, started
+from tests.storage.made import count
 
 
 class Store:
@@ -19,6 +24,8 @@ class Store:
         self.begun = set()
         self.lost = []
         self.down = False
+        self.down_after = None
+        self.again = []
         self.fail_after = 0
         self.poison = set()
         self.poisoned = IntegrityError("insert", None, Exception("no"))
@@ -26,6 +33,8 @@ class Store:
 
     async def commit(self, starts, records, *, again):
         self.calls += 1
+        if self.down_after == 0:
+            self.down = True
         if self.down:
             raise OperationalError("insert", None, Exception("database is locked"))
         if self.poison & {r.id for r in records}:
@@ -34,6 +43,9 @@ class Store:
             if r.id in self.rows:
                 assert again, f"{r.id} was written twice"
             self.rows[r.id] = r
+        self.again += [r.id for r in records if again]
+        if self.down_after:
+            self.down_after -= 1
         self.begun |= {s.id for s in starts if s.id not in self.rows}
         if self.fail_after:
             self.fail_after -= 1
@@ -154,6 +166,18 @@ async def test_one_record_that_can_not_be_held_costs_the_others_nothing(store, j
     store.poison = {"b"}
     await given(journal, [], [record("a"), record("b"), record("c")])
     assert (set(store.rows), journal.rejected, journal.failing) == ({"a", "c"}, 1, False)
+    assert (journal.committed, journal.spilled) == (2, 0)
+
+
+async def test_a_start_row_that_can_not_be_held_is_no_record(store, journal, monkeypatch):
+    async def commit(starts, records, *, again):
+        if starts:
+            raise store.poisoned
+        await store.commit(starts, records, again=again)
+
+    monkeypatch.setattr(journal, "_commit", commit)
+    await given(journal, [started("s")], [record("a")])
+    assert (set(store.rows), journal.committed, journal.rejected) == ({"a"}, 1, 0)
 
 
 async def test_a_poisoned_record_in_the_spill_file_does_not_stop_the_healing(store, journal):
@@ -162,7 +186,123 @@ async def test_a_poisoned_record_in_the_spill_file_does_not_stop_the_healing(sto
     store.poison = {"b"}
     store.down = False
     await until(lambda: not journal.failing)
-    assert (set(store.rows), journal.rejected) == ({"a", "c"}, 1)
+    assert (set(store.rows), journal.ingested, journal.spilled) == ({"a", "c"}, 2, 3)
+
+
+async def test_a_replay_that_breaks_off_goes_on_where_it_was(store, journal, monkeypatch):
+    monkeypatch.setattr(journal_module, "_BATCH", 2)
+    store.down = True
+    await given(journal, [], [record(name) for name in "abcdef"])
+    store.down_after = 2
+    store.down = False
+    await until(lambda: store.down)
+    assert set(store.rows) == set("abcd")
+    store.down_after, store.down, store.again = None, False, []
+    await until(lambda: not journal.failing)
+    assert (list(store.rows), journal.ingested) == (list("abcdef"), 6)
+    assert store.again == ["e", "f"]
+
+
+async def test_a_file_that_grows_while_it_is_read_is_not_damaged(store, journal, monkeypatch, tmp_path):
+    spill = journal._spill
+    read = spill.read
+
+    def read_slowly(position, count):
+        found = read(position, count)
+        if not found[0] and not late:
+            late.append(record("late"))
+            spill.append(late)  # as another batch that is spilled in this moment
+        return found
+
+    late = []
+    monkeypatch.setattr(spill, "read", read_slowly)
+    store.down = True
+    await given(journal, [], [record("a")])
+    store.down = False
+    await until(lambda: not journal.failing)
+    assert list(store.rows) == ["a", "late"]
+    assert list(tmp_path.glob("*.damaged")) == []
+
+
+async def test_a_replay_that_breaks_off_stores_nothing_twice(database, tmp_path, monkeypatch):
+    """In a real database: rows, bodies, sums and what is in flight are those of a replay in one go."""
+    monkeypatch.setattr(journal_module, "_BATCH", 3)
+    told = {"down": True, "commits": 0}
+
+    async def commit(starts, records, *, again):
+        if told["down"]:
+            raise OperationalError("insert", None, Exception("database is locked"))
+        async with database.write() as connection:
+            await interactions.write(connection, starts, records, again=again)
+            told["commits"] += 1
+            if told["commits"] == 3:
+                raise OperationalError("insert", None, Exception("disk full"))  # rolled back
+        if told["commits"] == 4:
+            raise OperationalError("commit", None, Exception("connection lost"))  # stored after all
+
+    journal = Journal(commit, Store().close_lost, tmp_path, "w1")
+    await journal.open()
+    given_ = [record(input_tokens=7, cost=5, text="said") for _ in range(11)]
+    for each in given_:
+        await given(journal, [started(each.id)], [])
+        await given(journal, [], [each])
+    told["down"] = False
+    await until(lambda: not journal.failing)
+    assert told["commits"] > 8
+    assert (journal.spilled, journal.ingested, journal.committed) == (11, 11, 0)
+    for table, rows in ((tables.interactions, 11), (tables.contents, 11), (tables.in_flight, 0)):
+        assert await count(database, table) == rows, table
+    async with database.read() as connection:
+        [sums] = await statistics.sums(connection, "model")
+    assert (sums["requests"], sums["input_tokens"], sums["cost"]) == (11, 77, "0.000000055")
+    await journal.close()
+
+
+def balanced(journal, enqueued, spill) -> None:
+    """Every record is in exactly one place."""
+    ends = journal.committed + journal.spilled + journal.rejected + journal.lost
+    assert enqueued == ends + journal.pending
+    in_file = [entry for entry in spill.read(spill.taken, 10_000)[0] if isinstance(entry, Record)]
+    assert journal.spilled == journal.ingested + journal.ingested_rejected + len(in_file)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_every_record_is_counted_once(store, tmp_path, monkeypatch, seed):
+    """A database that comes and goes, fails after it has committed, and refuses some; looked at all the time."""
+    monkeypatch.setattr(journal_module, "_PATIENCE", 0.015)
+    monkeypatch.setattr(journal_module, "_PAUSES", (0.001, 0.003))
+    monkeypatch.setattr(journal_module, "_DELAY", 0.001)
+    monkeypatch.setattr(journal_module, "_BATCH", 5)
+    chance = random.Random(seed)
+    journal = make(store, tmp_path)
+    await journal.open()
+    spill, given, told = journal._spill, [], 0
+    for step in range(120):
+        match chance.randrange(8):
+            case 0:
+                store.down = True
+            case 1 | 2:
+                store.down, store.down_after = False, None
+            case 3:
+                store.fail_after = chance.randrange(3)
+            case 4:
+                store.down_after = chance.randrange(4)
+        names = [f"{step}-{n}" for n in range(chance.randrange(6))]
+        store.poison |= {name for name in names if chance.random() < 0.1}
+        given += names
+        journal.put([started(name) for name in names[:2]], [record(name) for name in names])
+        await asyncio.sleep(chance.choice([0, 0.001, 0.004]))
+        if not journal._lock.locked():  # else a batch is being written
+            balanced(journal, len(given), spill)
+            told += 1
+    store.down, store.down_after, store.fail_after = False, None, 0
+    await until(lambda: not journal.pending and not journal.failing)
+    balanced(journal, len(given), spill)
+    assert sorted(store.rows) == sorted(set(given) - store.poison)
+    assert journal.rejected + journal.ingested_rejected == len(store.poison)
+    assert journal.committed + journal.ingested == len(store.rows)
+    assert told > 60
+    await journal.close()
 
 
 async def test_when_neither_takes_it_the_batch_waits(store, journal, monkeypatch):

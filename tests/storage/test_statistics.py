@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import func, select
 
 from bench import million
+from gateway.core.price import dollars
 from gateway.storage.queries import sessions, statistics
 from gateway.storage.queries.filter import InvalidFilter
 from gateway.storage.queries.listing import Filter
-from gateway.storage.queries.reading import dollars
 from gateway.storage.tables import MONEY, TOKENS, facets, interactions
 from tests.storage.made import START, record, store
 
@@ -37,7 +37,7 @@ async def test_sums_reconcile_with_the_rows(filled, by):
         row = expected[each[by]]
         assert each["requests"] == row["requests"]
         for name in TOKENS:
-            assert each[name] == int(row[name] or 0), name
+            assert each[name] == (None if row[name] is None else int(row[name])), name
         for name in ("cost", "baseline_cost"):
             # None in the rows: not one of them had a price.
             assert each[name] == dollars(None if row[name] is None else int(row[name])), name
@@ -90,8 +90,33 @@ async def test_what_was_saved_failed_and_blocked(database):
         1,
     )
     assert found["cost"] == "2.000000003"
-    assert found["saved"] == {"toon": "0.000000006", "model_optimization": "0", "cache": "0.000000007"}
+    assert found["saved"] == {"toon": "0.000000006", "model_optimization": None, "cache": "0.000000007"}
     assert not [name for name in found if name.startswith("saved_")]
+
+
+NOTHING_KNOWN = dict.fromkeys((*TOKENS, "cost", "baseline_cost"))
+
+
+async def test_what_nothing_knows_is_unknown_and_what_some_know_is_the_sum_of_those(database):
+    """In one batch and over several, in one hour and over several."""
+    await store(database, record(model="a"), record(model="b", input_tokens=0), record(model="c"))
+    await store(database, record(model="a"), record(START + 3600, model="a"), record(model="b", cost=0))
+    await store(database, record(model="c", input_tokens=3, cost=5), record(model="c", input_tokens=4))
+    await store(database, record(START + 7200, model="c"))
+    async with database.read() as connection:
+        found = {each.pop("model"): each for each in await statistics.sums(connection, "model")}
+    unknown = {"toon": None, "model_optimization": None, "cache": None}
+    assert {name: found["a"][name] for name in NOTHING_KNOWN} == NOTHING_KNOWN
+    assert all(each["saved"] == unknown for each in found.values())
+    assert {name: found["b"][name] for name in NOTHING_KNOWN} == NOTHING_KNOWN | {
+        "input_tokens": 0,
+        "cost": "0",
+    }
+    assert {name: found["c"][name] for name in NOTHING_KNOWN} == NOTHING_KNOWN | {
+        "input_tokens": 7,
+        "cost": "0.000000005",
+    }
+    assert [found[name]["unpriced"] for name in "abc"] == [3, 1, 3]
 
 
 @pytest.mark.parametrize(("by", "bucket"), [("id", "hour"), ("time", "year"), ("requests", "hour")])

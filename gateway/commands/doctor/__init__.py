@@ -66,6 +66,9 @@ async def _examine(arguments: argparse.Namespace) -> AsyncIterator[Finding]:
     unusable, stored_keys = local.stored_keys(keyring, created)
     for finding in unusable:
         yield finding
+    for name in sorted(stored_keys.keys() & keys.keys()):
+        what = "the environment or the configuration file gives its key, so the stored one does not count"
+        yield Finding("note", name, what)
     keys = stored_keys | keys  # as for a gateway, those of the environment and the file come first
 
     upstream = Upstream(settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()})

@@ -21,7 +21,7 @@ _NAMED = 5
 """Models without a price that are named."""
 _MEANING = {
     ErrorKind.AUTHENTICATION: "it does not accept the key",
-    ErrorKind.PERMISSION_DENIED: "the key may not list models, or the account is closed",
+    ErrorKind.PERMISSION_DENIED: "it refuses, whatever the key; a firewall, or the country that this is in?",
     ErrorKind.NOT_FOUND: "it has no such path; is the base URL right?",
     ErrorKind.RATE_LIMIT: "too many requests, or no credit left",
     ErrorKind.INSUFFICIENT_BALANCE: "the account has no credit left",
@@ -63,6 +63,10 @@ async def ask(
             return Finding(
                 "ok", provider.name, f"{where} wants a key; there is none here, so clients bring it"
             )
+        if kind is ErrorKind.PERMISSION_DENIED and body.lstrip()[:1] == b"{":
+            # An API's own words, not those of something before it.
+            what = "it knows the key, which may not list models: it is restricted, or its account is"
+            return Finding("note", provider.name, f"{where} answers {status}: {what}")
         meaning = _MEANING.get(kind, "that is no list of models; is the base URL right?")
         return Finding("wrong", provider.name, f"{where} answers {status}: {meaning}")
 

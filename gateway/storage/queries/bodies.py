@@ -15,7 +15,7 @@ from gateway.core.recollection import Pieces
 from gateway.core.record import Body
 from gateway.storage.known import HASH, Known
 from gateway.storage.packing import packed, unpacked
-from gateway.storage.statement import Statement, insert
+from gateway.storage.statement import Batch, Statement, insert
 from gateway.storage.tables import contents, histories, interactions, messages
 
 _SMALL = 1024
@@ -64,16 +64,14 @@ class Bodies:
         suffix = self._message(body.suffix) if body.suffix else _NOTHING
         return b"".join((_CUT, self._message(body.prefix), history, suffix))
 
-    async def write(self, connection: AsyncConnection) -> None:
-        """Write what is new."""
+    def write(self, batch: Batch) -> None:
+        """Have written what is new."""
         now = self._now
-        await _add_message(
-            connection,
+        batch.add(
+            _add_message,
             [(found, now, packed(content)) for found, content in sorted(self._messages.items())],
         )
-        await _add_history(
-            connection, [(found, now, *link) for found, link in sorted(self._histories.items())]
-        )
+        batch.add(_add_history, [(found, now, *link) for found, link in sorted(self._histories.items())])
 
     def _message(self, content: bytes) -> bytes:
         found = self._known.hash_of_piece(content)

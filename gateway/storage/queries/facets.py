@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.record import Record
 from gateway.storage.known import known
-from gateway.storage.statement import Statement, insert
+from gateway.storage.statement import Batch, Statement, insert
 from gateway.storage.tables import FACETS, facet_tools, facets
 
 Facet = tuple[object, ...]
@@ -67,15 +67,20 @@ def facet(record: Record) -> Facet:
     )
 
 
-async def write(connection: AsyncConnection, used: Mapping[Facet, Sequence[str]]) -> Mapping[Facet, int]:
-    """Return the numbers of facets, made where they are new; ``used``: the ids of the interactions of each."""
+async def write(
+    connection: AsyncConnection, batch: Batch, used: Mapping[Facet, Sequence[str]]
+) -> Mapping[Facet, int]:
+    """Return the numbers of facets, made where they are new; ``used``: the ids of the interactions of each.
+
+    ``batch``: what writes down that they were used.
+    """
     seen = known(connection).facets
     numbers = {each: number for each in used if (number := seen.get(each)) is not None}
     if new := {_key(each): each for each in used if each not in numbers}:
         numbers |= await _make(connection, dict(sorted(new.items())), used)
     # In one order everywhere, so that processes which write the same rows wait for each other in line.
     touched = sorted((numbers[each], min(ids), max(ids)) for each, ids in used.items())
-    await _used(connection, [(first, first, last, last, number) for number, first, last in touched])
+    batch.add(_used, [(first, first, last, last, number) for number, first, last in touched])
     return numbers
 
 

@@ -21,7 +21,7 @@ from gateway.storage.packing import packed
 from gateway.storage.queries import facets, usage
 from gateway.storage.queries.bodies import Bodies
 from gateway.storage.queries.state import increase
-from gateway.storage.statement import Statement, insert
+from gateway.storage.statement import Batch, Statement, insert
 from gateway.storage.tables import contents, in_flight, interactions
 
 _json = msgspec.json.Encoder().encode
@@ -56,21 +56,24 @@ async def write(
         records = await _missing(connection, records)
     begun = [_start_row(each) for each in starts if each.id not in ended]
     started = known(connection).started
-    await _start(connection, begun)
+    batch = Batch()
+    batch.add(_start, begun)
     started.update(row[0] for row in begun)
     if not records:
+        await batch.run(connection)
         return
     of = [facets.facet(record) for record in records]
     used: dict[facets.Facet, list[str]] = {}
     for facet, record in zip(of, records, strict=True):
         used.setdefault(facet, []).append(record.id)
-    numbers = await facets.write(connection, used)
+    numbers = await facets.write(connection, batch, used)
     placed = [(record, numbers[facet]) for record, facet in zip(records, of, strict=True)]
-    content = await _write_contents(connection, placed)
-    await _add(connection, [_row(record, facet, content.get(record.id)) for record, facet in placed])
-    await usage.add(connection, records)
+    content = await _write_contents(connection, batch, placed)
+    batch.add(_add, [_row(record, facet, content.get(record.id)) for record, facet in placed])
+    usage.add(batch, records)
     # A start that another connection wrote stays, until `close_lost` finds that its interaction is there.
-    await _end(connection, [(id_,) for id_ in sorted(ended & started)])
+    batch.add(_end, [(id_,) for id_ in sorted(ended & started)])
+    await batch.run(connection)
     started -= ended
 
 
@@ -107,9 +110,9 @@ async def _missing(connection: AsyncConnection, records: Sequence[Record]) -> li
 
 
 async def _write_contents(
-    connection: AsyncConnection, records: Sequence[tuple[Record, int]]
+    connection: AsyncConnection, batch: Batch, records: Sequence[tuple[Record, int]]
 ) -> dict[str, int]:
-    """Store what was said; return the number of each interaction's row."""
+    """Have stored what was said; return the number of each interaction's row."""
     said = [(r, facet) for r, facet in records if r.text or r.request or r.response]
     if not said:
         return {}
@@ -127,8 +130,8 @@ async def _write_contents(
         )
         for number, (r, facet) in enumerate(said, last - len(said) + 1)
     ]
-    await bodies.write(connection)
-    await _add_contents(connection, rows)
+    bodies.write(batch)
+    batch.add(_add_contents, rows)
     return {row[1]: row[0] for row in rows}
 
 

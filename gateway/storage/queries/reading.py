@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.price import dollars
 from gateway.storage.details import Details
 from gateway.storage.tables import FACETS, SAVED, TOKENS, facets, interactions
 
@@ -57,14 +58,6 @@ def lenient(value: str | None, otherwise: Any) -> Any:
     except (msgspec.DecodeError, UnicodeError):
         return otherwise
     return found if isinstance(found, type(otherwise)) else otherwise
-
-
-def dollars(nano: int | None) -> str | None:
-    """Return whole nano-dollars as a decimal string of dollars."""
-    if nano is None:
-        return None
-    sign, nano = ("-" if nano < 0 else ""), abs(nano)
-    return f"{sign}{nano // 10**9}.{nano % 10**9:09}".rstrip("0").rstrip(".")
 
 
 def when(time: float | None) -> str | None:

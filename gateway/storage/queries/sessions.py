@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Row, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.price import dollars
 from gateway.storage.queries.filter import Filter
-from gateway.storage.queries.reading import dollars, when
+from gateway.storage.queries.reading import when
 from gateway.storage.tables import SAVED, TOKENS, facets, interactions
 
 _SUMS = ("cost", "baseline_cost", *TOKENS, *(f"saved_{each}" for each in SAVED))

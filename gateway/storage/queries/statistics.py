@@ -5,8 +5,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.price import dollars
 from gateway.storage.queries.filter import InvalidFilter
-from gateway.storage.queries.reading import dollars, when
+from gateway.storage.queries.reading import when
 from gateway.storage.queries.usage import SUMS
 from gateway.storage.tables import SAVED, usage_by_hour
 
@@ -42,21 +43,22 @@ async def sums(
     rows = (await connection.execute(query)).mappings().all()
     found = [dict(row) for row in rows]
     found.sort(
-        key=lambda row: row["group"] if by == "time" else (-row["cost"], -row["requests"], row["group"])
+        key=lambda row: (
+            row["group"] if by == "time" else (-(row["cost"] or 0), -row["requests"], row["group"])
+        )
     )
     return [_shown(row, by) for row in found]
 
 
 def _shown(row: dict[str, Any], by: str) -> dict[str, Any]:
     group = row.pop("group")
-    row = {name: int(value) for name, value in row.items()}
-    # Where no interaction had a price, the cost is unknown; where some had, it is what those cost.
-    priced = row["requests"] > row["unpriced"]
+    # What no interaction knew is unknown; where some did, it is the sum of those.
+    row = {name: None if value is None else int(value) for name, value in row.items()}
     saved = {name: dollars(row.pop(f"saved_{name}")) for name in SAVED}
     return {
         by: when(int(group) * 3600) if by == "time" else group or None,
         **row,
-        "cost": dollars(row["cost"]) if priced else None,
-        "baseline_cost": dollars(row["baseline_cost"]) if priced else None,
+        "cost": dollars(row["cost"]),
+        "baseline_cost": dollars(row["baseline_cost"]),
         "saved": saved,
     }

@@ -1,19 +1,25 @@
-"""Sums of interactions by hour, kept in the transaction that writes those: statistics read nothing else."""
+"""Sums of interactions by hour, kept in the transaction that writes those: statistics read nothing else.
 
-import operator
+A sum is that of what is known; where nothing is, it is null, never 0.
+"""
+
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, bindparam, func
 
 from gateway.core.record import Record
-from gateway.storage.statement import Statement, insert
+from gateway.storage.statement import Batch, Statement, insert
 from gateway.storage.tables import SAVED, usage_by_hour
 
 _COLUMNS = [column.name for column in usage_by_hour.columns]
 _KEY = [column.name for column in usage_by_hour.primary_key]
-_NONE_SAVED = (0,) * len(SAVED)
+_NONE_SAVED = (None,) * len(SAVED)
 SUMS = _COLUMNS[len(_KEY) :]
+
+
+def _plus(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    return func.coalesce(one + other, one, other)
+
 
 _add = Statement(
     lambda dialect: (
@@ -21,15 +27,15 @@ _add = Statement(
         .values({name: bindparam(name) for name in _COLUMNS})
         .on_conflict_do_update(
             index_elements=_KEY,
-            set_={name: usage_by_hour.c[name] + made.excluded[name] for name in SUMS},
+            set_={name: _plus(usage_by_hour.c[name], made.excluded[name]) for name in SUMS},
         )
     )
 )
 
 
-async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
-    """Add records that are new to the sums."""
-    sums: dict[tuple[int, str, str, str, str, str], tuple[int, ...]] = {}
+def add(batch: Batch, records: Iterable[Record]) -> None:
+    """Have records that are new added to the sums."""
+    sums: dict[tuple[int, str, str, str, str, str], tuple[int | None, ...]] = {}
     for r in records:
         key = (
             int(r.started_at // 3600),
@@ -44,17 +50,23 @@ async def add(connection: AsyncConnection, records: Iterable[Record]) -> None:
             r.outcome != "ok",
             bool(r.blocked_tools),
             r.cost is None,
-            r.input_tokens or 0,
-            r.output_tokens or 0,
-            r.cache_read_tokens or 0,
-            r.cache_write_tokens or 0,
-            r.cache_write_1h_tokens or 0,
-            r.reasoning_tokens or 0,
-            r.cost or 0,
-            r.baseline_cost or 0,
-            *((r.saved.get(each) or 0 for each in SAVED) if r.saved else _NONE_SAVED),
+            r.input_tokens,
+            r.output_tokens,
+            r.cache_read_tokens,
+            r.cache_write_tokens,
+            r.cache_write_1h_tokens,
+            r.reasoning_tokens,
+            r.cost,
+            r.baseline_cost,
+            *((r.saved.get(each) for each in SAVED) if r.saved else _NONE_SAVED),
         )
         found = sums.get(key)
-        sums[key] = values if found is None else tuple(map(operator.add, found, values))
+        sums[key] = values if found is None else tuple(map(_sum, found, values))
     # In one order everywhere, so that processes which add to the same rows wait for each other in line.
-    await _add(connection, [(*key, *values) for key, values in sorted(sums.items())])
+    batch.add(_add, [(*key, *values) for key, values in sorted(sums.items())])
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other

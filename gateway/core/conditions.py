@@ -1,0 +1,128 @@
+"""The language of conditions: what a policy tests of an argument, a result or the context.
+
+What is read here when a policy is saved is what it is evaluated by: a key is parsed once, an expression compiled once.
+"""
+
+import difflib
+import math
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.core.patterns import InvalidPattern, compiled
+
+EVERY = -1
+"""As an index: all that a list holds."""
+CONTEXT = ("teamIds", "agentId", "userId", "externalAgentId", "model", "provider")
+"""What can be asked of the context, after ``context.``."""
+
+_ANY = "any:"
+_CONTEXT = "context."
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d{1,9})\]|\[(\*)\]")
+_TEXTS = ("contains", "notContains", "startsWith", "endsWith")
+_NUMBERS = ("gt", "gte", "lt", "lte")
+
+
+class Key(msgspec.Struct, frozen=True):
+    """Where a value is."""
+
+    steps: tuple[str | int, ...]
+    """Members and indexes; ``EVERY`` stands for all of a list."""
+    any: bool = False
+    """One of the values that are found is enough; else all must hold."""
+    context: bool = False
+    """It is a member of the context, not of the arguments or the result."""
+
+
+class InvalidKey(ValueError):
+    """A key that leads nowhere; the message says why."""
+
+
+def parse_key(text: str) -> Key:
+    """Read a key: ``a.b``, ``a[0]``, ``a[*].b[*].c``, ``[*].a``, ``context.model``, each perhaps after ``any:``."""
+    path = text.removeprefix(_ANY)
+    if path.startswith(_CONTEXT):
+        name = path.removeprefix(_CONTEXT)
+        if name not in CONTEXT:
+            close = difflib.get_close_matches(name, CONTEXT, n=1)
+            meant = f"; did you mean {_CONTEXT + close[0]!r}?" if close else ""
+            raise InvalidKey(f"the context has no {name!r}, but {', '.join(CONTEXT)}{meant}")
+        return Key((name,), any=path != text, context=True)
+    steps: list[str | int] = []
+    position = 0
+    while found := _STEP.match(path, position):
+        if found[1] is not None and bool(steps) is not found[0].startswith("."):
+            break  # a dot stands between two, and nowhere else
+        steps.append(found[1] if found[1] is not None else EVERY if found[3] else int(found[2]))
+        position = found.end()
+    if not steps or position < len(path):
+        at = len(text) - len(path) + position + 1
+        raise InvalidKey(f"{text!r} is no path from character {at} on; write a.b, a[0], a[*].b or [*]")
+    return Key(tuple(steps), any=path != text)
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One test of a policy, on an argument, a result or the context."""
+
+    key: str
+    operator: Literal[
+        "equal",
+        "notEqual",
+        "contains",
+        "notContains",
+        "startsWith",
+        "endsWith",
+        "regex",
+        "exists",
+        "in",
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+    ]
+    value: Any = None
+
+    def problem(self) -> tuple[str, str] | None:
+        """Return the field that can't be, and why; ``None`` if both can."""
+        try:
+            parse_key(self.key)
+        except InvalidKey as error:
+            return "key", str(error)
+        if why := _value_problem(self.operator, self.value):
+            return "value", f"{self.operator} {why}"
+        return None
+
+
+def _value_problem(operator: str, value: Any) -> str | None:
+    if operator == "regex":
+        return _regex_problem(value)
+    if operator == "exists":
+        return None if isinstance(value, bool) else "takes true or false"
+    if operator == "in":
+        fits = isinstance(value, list | tuple) and bool(value) and all(map(_is_scalar, value))
+        return None if fits else "takes a list of texts, numbers, true or false, and not an empty one"
+    if operator in _NUMBERS:
+        return None if _is_number(value) else "takes a number"
+    if operator in _TEXTS:
+        fits = _is_number(value) or (isinstance(value, str) and value != "")
+        return None if fits else "takes a text that is not empty"
+    return None if _is_scalar(value) else "takes a text, a number, true or false"
+
+
+def _regex_problem(value: Any) -> str | None:
+    if not isinstance(value, str) or not value:
+        return "takes a regular expression"
+    try:
+        compiled(value)
+    except InvalidPattern as error:
+        return f"can't be compiled: {error}; the syntax is RE2's, without look-around and back-references"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | bool) or _is_number(value)

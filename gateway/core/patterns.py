@@ -1,0 +1,41 @@
+"""Patterns that operators write: regular expressions, matched in linear time (RE2), and globs."""
+
+from typing import Any
+
+import re2
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+
+
+class InvalidPattern(ValueError):
+    """A pattern that means nothing; the message says why."""
+
+
+def compiled(pattern: str | bytes) -> Any:
+    """Compile a regular expression, for texts or for bytes as it is itself; raise ``InvalidPattern``."""
+    try:
+        return re2.compile(pattern, _OPTIONS)
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        raise InvalidPattern(words) from None
+    except UnicodeEncodeError:
+        raise InvalidPattern("half of a surrogate pair") from None
+
+
+def glob_problem(glob: str) -> str | None:
+    """Return why a name or glob (``*``, ``?``, ``[abc]``) can match nothing; ``None``: it can."""
+    if not glob.strip():
+        return "it is empty; write a name or a glob, * for all"
+    if glob != glob.strip() or not glob.isprintable():
+        return f"{glob!r} has white space around it, or characters that can't be seen; take them out"
+    position = 0
+    while (start := glob.find("[", position)) >= 0:
+        # As fnmatch reads it: a ] right after the [ or [! belongs to the set.
+        first = start + 2 if glob.startswith("!", start + 1) else start + 1
+        end = glob.find("]", first + 1)
+        if end < 0:
+            return f"{glob!r} has a [ without its ] at character {start + 1}; the character itself is written [[]"
+        position = end + 1
+    return None
