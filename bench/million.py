@@ -3,13 +3,17 @@
     .venv/bin/python -m bench.million [--rows 1000000] [--keep FOLDER] [--check]
 
 They are those of 30 days: agents of several teams, each with its users and models; a few large, most small; errors
-that come in clusters, an agent that was switched off half way, a tool that only one agent calls.
+that come in clusters, an agent that was switched off half way, a tool that only one agent calls. Their bodies are
+what the recorder stores: small requests whole, a tenth as the turns of conversations behind one long prompt, cut into
+their messages; a tenth of the answers as streams of some 6 kB, which are compressed.
 """
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import random
+import sqlite3
 import sys
 import tempfile
 import time
@@ -35,6 +39,10 @@ WORDS = [
 ]
 RARE = "quetzalcoatl"
 TOOLS = ("search", "read_file", "write_file", "run", "calendar", "mail")
+_PROMPTS = [
+    b'{"role":"system","content":"%s"},' % (f"You are agent {each}. " * 150).encode()
+    for each in range(AGENTS)
+]
 BUDGETS = {"page": 0.200, "search": 1.000, "statistics": 2.000, "sessions": 1.000}
 
 
@@ -98,11 +106,28 @@ def _record(dice: random.Random, at: float, agent: int, n: int, failing: bool) -
         blocked_tools=blocked,
         tools=tools,
         text=said,
-        request=Body(
-            b'{"model":"large","messages":[', (b'{"role":"user","content":"%s"}' % said.encode(),), b"]}"
+        request=_request(n, agent, said.encode()),
+        response=Body(
+            _stream(said) if n % 10 == 3 else b'{"role":"assistant","content":"%s"}' % said[:100].encode()
         ),
-        response=Body(b'{"role":"assistant","content":"%s"}' % said[:100].encode()),
         **ending,
+    )
+
+
+def _request(n: int, agent: int, said: bytes) -> Body:
+    message = b'{"role":"user","content":"%s"}' % said
+    if n % 10 != 7:
+        return Body(b'{"model":"large","messages":[%s]}' % message)
+    # A turn of a conversation: what was said before is there already.
+    before = [b'{"role":"user","content":"turn %d of %d"},' % (turn, agent) for turn in range(n // 10 % 20)]
+    return Body(b'{"model":"large","messages":[', (_PROMPTS[agent], *before, message), b"]}")
+
+
+def _stream(said: str) -> bytes:
+    return b"".join(
+        b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"large","system_fingerprint":"fp",'
+        b'"choices":[{"index":0,"delta":{"content":"%s "},"logprobs":null,"finish_reason":null}]}\n\n' % word
+        for word in said.encode().split()
     )
 
 
@@ -170,7 +195,7 @@ async def fill(database: Database, rows: int) -> tuple[float, float]:
     before = time.process_time()
     while True:
         async with database.write() as connection:
-            if not await search.index_pending(connection, 5000, str):
+            if not await search.index_pending(connection, 1000, str):
                 break
     return spent, time.process_time() - before
 
@@ -204,7 +229,9 @@ async def measure(database: Database) -> list[Timed]:
                 str(_said(wanted)),
                 lambda c, w=wanted, a=after: listing.page(c, w, 50, a),
             )
-    for term in (WORDS[0], RARE, "absent from all of it", WORDS[1] + " " + WORDS[2]):
+    two = f"{WORDS[1]} {WORDS[2]}"
+    # The last two have no index: what is in most texts, and what is in none.
+    for term in (WORDS[0], RARE, "absent from all of it", two, f'"{two}"', WORDS[0][:2], "zq"):
         for more in ({}, {"agent": "agent-24"}, {"agent": "nobody"}, {"status": 503}):
             wanted = Filter(q=term, **more)
             await timed(
@@ -235,6 +262,21 @@ def table(found: list[Timed]) -> str:
     return "\n".join(lines)
 
 
+def sizes(path: Path, rows: int) -> str:
+    """Return what an interaction takes, and of which tables and indexes that is."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        [page] = connection.execute("PRAGMA page_size").fetchone()
+        try:
+            found = connection.execute(
+                "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC"
+            ).fetchall()
+        except sqlite3.OperationalError:  # not every SQLite can tell
+            found = []
+    parts = ", ".join(f"{name} {size / rows:.0f}" for name, size in found if size > rows)
+    total = path.stat().st_size / rows
+    return f"{total:.0f} bytes each, in pages of {page}" + (f": {parts}" if parts else "")
+
+
 async def main() -> int:
     """Fill a database, or take one that is kept, and print what questions cost."""
     parser = argparse.ArgumentParser(
@@ -246,16 +288,19 @@ async def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = (options.keep or Path(folder)) / "gateway.db"
+        path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         database = Database(f"sqlite+aiosqlite:///{path}", b"bench" * 8)
         await database.open()
         if is_new:
             written, indexed = await fill(database, options.rows)
-            size = path.stat().st_size / options.rows
             print(
                 f"{options.rows:,} interactions: {written / options.rows * 1e6:.1f} µs of CPU each to write, "
-                f"{indexed / options.rows * 1e6:.1f} µs to index, {size:.0f} bytes"
+                f"{indexed / options.rows * 1e6:.1f} µs to index"
             )
+            await database.close()  # so that all of it is in the one file
+            print(sizes(path, options.rows))
+            await database.open()
         found = await measure(database)
         await database.close()
     print(table(found))

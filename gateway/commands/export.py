@@ -28,7 +28,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
     "status": {"type": int},
     "blocked": {"action": argparse.BooleanOptionalAction, "help": "a tool call was refused, or none was"},
     "tool": {"help": "the answer calls it"},
-    "q": {"help": "it occurs in what was said"},
+    "q": {"help": "words that all occur in what was said; several in quotation marks count as one"},
 }
 """What is peculiar to an option; the others are plain texts."""
 

@@ -30,6 +30,12 @@ class Listed(Query, frozen=True, kw_only=True):
     """The ``next`` of the page before."""
 
 
+_TERMS = (
+    "Words that all occur in what was said, be it as parts of words, whatever their case; what stands between "
+    "quotation marks counts as one. A page may be short, or empty, and still have a next one."
+)
+
+
 class Filters(Query, frozen=True, kw_only=True):
     """Which interactions; all that is said applies."""
 
@@ -47,7 +53,7 @@ class Filters(Query, frozen=True, kw_only=True):
     tool: Text | None = None
     blocked: bool | None = None
     source: Text | None = None
-    q: Annotated[str, msgspec.Meta(min_length=3, max_length=256)] | None = None
+    q: Annotated[str, msgspec.Meta(min_length=1, max_length=256, description=_TERMS)] | None = None
 
     def filter(self) -> Filter:
         """Return what the queries take."""

@@ -1,5 +1,7 @@
 """The audit log: its list, and the attempts that failed, which no query adds by itself."""
 
+from http import HTTPStatus
+
 import structlog
 
 from gateway.console.actors import NOBODY, Role
@@ -44,6 +46,10 @@ class Trail:
         """Write down an attempt to change something that failed; the answer does not depend on it."""
         who = visit.peer if visit.actor is NOBODY else visit.actor.name
         if visit.route is None or self._attempts.over(who):
+            return
+        if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            # What did not take the change would not take this either, and the client has waited long enough.
+            _log.warning("a failed attempt is not in the audit log: the database is away", id=visit.id)
             return
         self._attempts.add(who)
         kind = visit.route.path.split("/")[2].replace("-", "_")

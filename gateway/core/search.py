@@ -1,6 +1,8 @@
-"""The text by which an interaction is found again."""
+"""The text by which an interaction is found again, and what is looked for in it."""
 
+import re
 from collections.abc import Iterable, Iterator
+from unicodedata import normalize
 
 from gateway.core.adapter import RequestAdapter
 from gateway.core.view import Completion, Message, Part
@@ -8,6 +10,7 @@ from gateway.core.view import Completion, Message, Part
 SEARCHED = 64 << 10
 """Characters of one interaction that search finds."""
 _TYPES = frozenset({"text", "tool_call", "tool_result"})
+_TERM = re.compile(r'"([^"]+)"(?!\S)|(\S+)')
 
 
 def searchable(request: RequestAdapter, completion: Completion, limit: int) -> str:
@@ -28,6 +31,24 @@ def searchable(request: RequestAdapter, completion: Completion, limit: int) -> s
             room -= len(text) + 1
     found = "\n".join(filter(None, (*reversed(said), answer)))
     return found[:limit].replace("\0", " ")  # a zero is what not every database can store
+
+
+def folded(text: str) -> str:
+    """Return a text as search compares it: without its case, its form in Unicode, and how its words are spaced.
+
+    Databases fold as they like, some only ASCII, so it is done here, to what is stored and to what is looked for.
+    """
+    text = text.casefold()
+    if not text.isascii():
+        # Compatible forms are one: fullwidth letters, ligatures. Some of what that makes has a case again.
+        text = normalize("NFKC", normalize("NFKC", text).casefold())
+    return " ".join(text.split())
+
+
+def terms(query: str) -> list[str]:
+    """Return what has to occur, folded: each word, and what stands between quotation marks as one."""
+    found = (folded(quoted or word) for quoted, word in _TERM.findall(query))
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _newest_first(request: RequestAdapter) -> Iterator[Message]:

@@ -125,10 +125,11 @@ class Archive:
     async def _index_some(self) -> bool:
         async with self.database.read() as connection:
             unread = await search.unread(connection, _INDEXED)
-        if unread:
+        texts = await search.texts(unread, self._text_of)
+        if texts:
             async with self.database.write() as connection:
-                await search.index(connection, unread, self._text_of)
-        return len(unread) == _INDEXED
+                await search.index(connection, texts)
+        return len(unread) == _INDEXED or len(texts) < len(unread)
 
     async def _forget(self) -> None:
         """Delete bodies that are too old; what is counted stays."""

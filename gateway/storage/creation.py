@@ -17,9 +17,13 @@ _SEARCH = {
         (text, content='contents', content_rowid='number', tokenize='trigram', detail='none')""",
     ),
     "postgresql": (
-        """ALTER TABLE contents ADD COLUMN words tsvector
-        GENERATED ALWAYS AS (to_tsvector('simple', left(text, 200000))) STORED""",
-        "CREATE INDEX ix_contents_words ON contents USING gin (words)",
+        """CREATE FUNCTION gateway_trigrams(said text) RETURNS integer[]
+        LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS $$
+        SELECT array_agg((get_byte(b, i) << 16) + (get_byte(b, i + 1) << 8) + get_byte(b, i + 2))
+        FROM convert_to(said, 'UTF8') AS b, generate_series(0, length(b) - 3) AS i $$""",
+        """CREATE INDEX ix_contents_text ON contents USING gin (gateway_trigrams(text))
+        WHERE text IS NOT NULL""",
+        "ALTER INDEX ix_contents_text ALTER COLUMN 1 SET STATISTICS 0",
     ),
 }
 

@@ -27,7 +27,9 @@ _READERS = 4
 _LOCKED = 2.0
 """Seconds to wait for another writer of an SQLite file: who wants to write tries again by itself."""
 _STATEMENT = 5.0
-"""Seconds that a statement of PostgreSQL may take, or wait for a lock."""
+"""Seconds that a statement of PostgreSQL may take, or wait for a lock; and to wait for a connection."""
+_SILENCE = _STATEMENT + 1
+"""Seconds until a server that should have said so by then is given up: it hangs, or the way to it is cut."""
 _DISTRUST = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Errors after which a connection to SQLite is not used again."""
 _UNUSABLE = (OSError, SQLAlchemyError, sqlite3.DatabaseError, NewerDatabase, TypeError, ValueError)
@@ -73,7 +75,14 @@ class Database:
         async with self._usable():
             self._create()
             # Only what has something to do waits for whoever writes now.
-            return HEAD if await self._revision() == HEAD else await migrate(self._writer)
+            return HEAD if await self._revision() == HEAD else await self._migrate()
+
+    async def _migrate(self) -> str:
+        engine = self._engine(1, silence=None)  # it takes its time
+        try:
+            return await migrate(engine)
+        finally:
+            await engine.dispose()
 
     async def revision(self) -> str:
         """Return the revision of its tables without making any; empty: there are none."""
@@ -91,7 +100,7 @@ class Database:
         """Lend the connection that writes, for one transaction; there is one of them in a process."""
         await self._reopen_if_moved()
         try:
-            async with self._writer.begin() as connection:
+            async with self._writer.begin() as connection, _given_up(connection):
                 yield connection
         except DBAPIError as error:
             if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DISTRUST:
@@ -102,7 +111,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection that sees one state of the database and can't change it."""
-        async with self._readers.connect() as connection:
+        async with self._readers.connect() as connection, _given_up(connection):
             yield connection
 
     async def close(self) -> None:
@@ -134,9 +143,13 @@ class Database:
             await self.close()
             await self.open()
 
-    def _engine(self, connections: int, *, read_only: bool = False) -> AsyncEngine:
-        make = _postgresql if self._path is None else _sqlite
-        engine = make(self._url, connections, read_only=read_only)
+    def _engine(
+        self, connections: int, *, read_only: bool = False, silence: float | None = _SILENCE
+    ) -> AsyncEngine:
+        if self._path is None:
+            engine = _postgresql(self._url, connections, silence, read_only=read_only)
+        else:
+            engine = _sqlite(self._url, connections, read_only=read_only)
 
         @event.listens_for(engine.sync_engine, "connect")
         def connect(_: Any, record: Any) -> None:
@@ -147,6 +160,16 @@ class Database:
             connection.info["known"].forget()
 
         return engine
+
+
+@asynccontextmanager
+async def _given_up(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Say nothing more to a server that did not answer in time: that would be waited for, too."""
+    try:
+        yield
+    except TimeoutError:
+        await connection.invalidate()
+        raise
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -208,7 +231,7 @@ async def _switch_to_wal(connection: Any) -> None:
             return
 
 
-def _postgresql(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
+def _postgresql(url: URL, connections: int, silence: float | None, *, read_only: bool) -> AsyncEngine:
     settings = {
         "statement_timeout": str(int(_STATEMENT * 1000)),
         "default_transaction_read_only": "on" if read_only else "off",
@@ -219,8 +242,9 @@ def _postgresql(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
             url,
             pool_size=connections,
             max_overflow=0,
+            pool_timeout=_STATEMENT,
             pool_pre_ping=True,  # a server that restarted costs no batch
-            connect_args={"server_settings": settings, "timeout": _STATEMENT},
+            connect_args={"server_settings": settings, "timeout": _STATEMENT, "command_timeout": silence},
         )
     except ImportError as error:
         raise DatabaseUnusable(f"{error}; install llm-gateway[scale]") from error

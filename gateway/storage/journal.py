@@ -259,7 +259,7 @@ class Journal:
         """Bring the spilled records in as soon as the database takes them."""
         tries = 0
         spill = self._spill
-        while spill is not None:
+        while spill is not None and not self._closing:  # a driver may lose the cancellation
             await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
             try:

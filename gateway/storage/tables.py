@@ -122,14 +122,15 @@ contents = Table(
     # The interaction's, with its facet: a search need not read that to apply the filters.
     Column("id", ID, nullable=False),
     Column("facet", NUMBER, nullable=False),
+    # What search finds, folded: search writes it. Before what is long, which would have to be read first.
+    Column("text", Text),
+    # The text as it is, where it was made at once; until search has it.
+    Column("said", Text),
     # Three hashes one after the other: of the prefix, the last link of the history, and the suffix.
     Column("request", LargeBinary),
     Column("forwarded", LargeBinary),
     # The answer itself: no other interaction has the same bytes.
     Column("response", LargeBinary),
-    # Last: a row that is long is read only up to the column that is asked for.
-    # What search finds, once that was made of the bodies.
-    Column("text", Text),
     comment="The words of an interaction: what can be searched, and where its bodies are.",
 )
 

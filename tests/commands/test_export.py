@@ -90,9 +90,9 @@ async def test_a_file_is_there_when_it_is_whole(tmp_path):
     await fill(url, record())
     file = tmp_path / "log.jsonl"
     file.write_text("that of yesterday")
-    done = run("export", "--output", "log.jsonl", "--q", "ab", cwd=tmp_path, GATEWAY_DATABASE_URL=url)
+    done = run("export", "--output", "log.jsonl", "--q", " ", cwd=tmp_path, GATEWAY_DATABASE_URL=url)
     assert done.returncode == 1
-    assert done.stderr.startswith("llm-gateway: write at least 3 characters to search for")
+    assert done.stderr.startswith("llm-gateway: `q` is what to look for")
     assert file.read_text() == "that of yesterday"
     done = run("export", "--output", "log.jsonl", cwd=tmp_path, GATEWAY_DATABASE_URL=url)
     assert (done.returncode, done.stdout) == (0, "")

@@ -3,6 +3,9 @@
 import pytest
 from sqlalchemy import delete, update
 
+from gateway.console.actors import NOBODY
+from gateway.console.refusals import Refusal
+from gateway.console.trail import Trail
 from gateway.storage.queries import audit
 from gateway.storage.tables import audit as rows
 from tests.console.conftest import ADMIN
@@ -120,3 +123,22 @@ async def test_what_is_done_to_it_shows(running, change):
             await connection.execute(statement)
     async with running.database.read() as connection:
         assert await audit.first_broken(connection) == broken
+
+
+@pytest.mark.parametrize(("status", "written"), [(503, []), (409, ["append"])])
+async def test_what_the_database_refused_is_not_offered_to_it_again(status, written):
+    tried = []
+
+    class Data:
+        def append(self):
+            tried.append("append")
+            raise Refusal(503, "It is away.")
+
+    class Visit:
+        id, peer, actor, target = "v", "127.0.0.1", NOBODY, "x"
+
+        class route:  # noqa: N801  # an attribute of it
+            path, method = "/api/teams", "POST"
+
+    await Trail(Data()).refused(Visit(), Refusal(status, "No."))
+    assert tried == written

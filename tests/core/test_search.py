@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.adapter import OpaqueRequest, RequestAdapter
-from gateway.core.search import searchable
+from gateway.core.search import folded, searchable, terms
 from gateway.core.view import Completion, Message, Part, ReasoningDelta, TextDelta, ToolCallDelta
 
 ROLES = {"u": "user", "a": "assistant", "s": "system", "t": "tool"}
@@ -105,3 +105,47 @@ def test_a_short_answer_leaves_its_room_to_the_question():
 
 def test_no_character_that_a_database_refuses():
     assert "\0" not in searchable(talk("uhi"), answer(TextDelta("a\0b")), 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("STRASSE", "stra\u00dfe"),
+        ("\u00c9T\u00c9", "e\u0301te\u0301"),
+        ("\uff21\uff22\uff43", "abc"),
+        ("of\ufb01ce", "OFFICE"),
+        ("\u039f\u03a3 \u03c3", "\u03bf\u03c2\u00a0\u03c2"),
+        ("\U00010400", "\U00010428"),
+        ("  two\n\twords\u3000", "two words"),
+        ("\u1fb3", "\u1fbc"),
+    ],
+)
+def test_what_is_the_same_to_search(text, same):
+    assert folded(text) == folded(same)
+
+
+def test_accents_are_not_the_same():
+    assert folded("resume") != folded("r\u00e9sum\u00e9")
+
+
+def test_what_is_folded_stays_as_it_is():
+    once = [folded(f"x{chr(each)}y") for each in range(0x30000) if not 0xD800 <= each < 0xE000]
+    assert [folded(each) for each in once] == once
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", []),
+        (" \n\u3000", []),
+        ("One  two ONE", ["one", "two"]),
+        ('"One  two" three', ["one two", "three"]),
+        ('say "a b"c', ["say", '"a', 'b"c']),
+        ('half "open', ["half", '"open']),
+        ('"" "', ['""', '"']),
+        ('{"city": "Oslo"}', ['{"city":', '"oslo"}']),
+        ("100% a_b \\ '; --", ["100%", "a_b", "\\", "';", "--"]),
+    ],
+)
+def test_what_is_looked_for(query, found):
+    assert terms(query) == found

@@ -4,11 +4,15 @@ import importlib.util
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
+_PORT = 5432  # of a socket in a folder it is only part of the name
 USER = "nobody"
 """Who runs the server where the tests run as root: PostgreSQL refuses that."""
 
@@ -19,6 +23,12 @@ def binaries() -> Path:
     assert found is not None
     assert found.submodule_search_locations is not None
     return max(Path(found.submodule_search_locations[0]).glob("pginstall*/bin"))
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def _copied(programs: Path, folder: Path) -> Path:
@@ -32,9 +42,10 @@ def _copied(programs: Path, folder: Path) -> Path:
 
 
 class Server:
-    """One server in a folder of its own, reached through a socket in it."""
+    """One server in a folder of its own, reached through a socket in it, or also by TCP."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tcp: bool = False) -> None:
+        self._port = _free_port() if tcp else 0
         # Not one of pytest's, which are for the user alone; and the path of a socket has to be short.
         self._folder = Path(tempfile.mkdtemp(prefix="gateway-postgresql-"))
         self._data = self._folder / "data"
@@ -56,7 +67,9 @@ class Server:
                     "-k",
                     self._folder,
                     "-h",
-                    "",
+                    "127.0.0.1" if self._port else "",
+                    "-p",
+                    str(self._port or _PORT),
                     "-c",
                     "fsync=off",
                 ],
@@ -79,15 +92,45 @@ class Server:
             self._process.wait(30)
             self._process = None
 
+    def freeze(self) -> None:
+        """Let it hang: connections stay, and new ones are accepted by the system, and nothing answers."""
+        assert self._process is not None
+        for each in self._processes():
+            each.suspend()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for each in self._processes():
+            each.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        assert self._process is not None
+        own = psutil.Process(self._process.pid)
+        return [own, *own.children()]
+
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self._folder)
 
     def url(self, database: str) -> str:
+        if self._port:
+            return f"postgresql+asyncpg://gateway@127.0.0.1:{self._port}/{database}"
         return f"postgresql+asyncpg://gateway@/{database}?host={self._folder}"
 
     def sql(self, statement: str) -> None:
-        self._run("psql", "-h", self._folder, "-U", "gateway", "-d", "postgres", "-c", statement)
+        self._run(
+            "psql",
+            "-h",
+            self._folder,
+            "-p",
+            str(self._port or _PORT),
+            "-U",
+            "gateway",
+            "-d",
+            "postgres",
+            "-c",
+            statement,
+        )
 
     def _answers(self) -> bool:
         try:

@@ -62,7 +62,11 @@ async def test_migrations_make_the_tables_that_are_declared(database):
 
 _SHAPE = {
     "sqlite": "SELECT type, name, tbl_name FROM sqlite_master ORDER BY 1, 2",
-    "postgresql": "SELECT indexname, indexdef, '' FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+    "postgresql": """
+        SELECT indexname, indexdef, attstattarget FROM pg_indexes
+        JOIN pg_attribute ON attrelid = quote_ident(indexname)::regclass AND attnum = 1 WHERE schemaname = 'public'
+        UNION ALL SELECT proname, pg_get_functiondef(pg_proc.oid), 0 FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace ORDER BY 1""",
 }
 
 

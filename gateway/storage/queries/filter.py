@@ -36,7 +36,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     blocked: bool | None = None
     source: str | None = None
     q: str | None = None
-    """It occurs in what was said."""
+    """Its words all occur in what was said."""
 
     def check(self) -> None:
         """Raise ``InvalidFilter`` for a value that no database can hold."""

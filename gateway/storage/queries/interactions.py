@@ -27,7 +27,7 @@ from gateway.storage.tables import contents, in_flight, interactions
 _json = msgspec.json.Encoder().encode
 _details = attrgetter(*Details.__struct_fields__)
 _COLUMNS = [column.name for column in interactions.columns]
-_CONTENT = [column.name for column in contents.columns]
+_CONTENT = ["number", "id", "facet", "said", "request", "forwarded", "response"]
 _add = Statement(lambda dialect: insert(dialect, interactions).values({n: bindparam(n) for n in _COLUMNS}))
 _add_contents = Statement(
     lambda dialect: insert(dialect, contents).values({name: bindparam(name) for name in _CONTENT})
@@ -129,10 +129,10 @@ async def _write_contents(
             number,
             r.id,
             facet,
+            r.text or None,
             bodies.add(r.request),
             bodies.add(r.forwarded),
             None if r.response is None else packed(bytes(r.response)),
-            r.text or None,
         )
         for number, (r, facet) in enumerate(said, last - len(said) + 1)
     ]

@@ -1,39 +1,46 @@
-"""Text search: interactions in which a term occurs, those that were written last first.
+"""Text search: interactions in which terms occur, those that were written last first.
 
-SQLite finds substrings of three characters and more, whatever their case; PostgreSQL finds whole words. Hits are
-read from the newest on, so a term that a million interactions hold costs no more than a page of them. A page looks
-for a bounded time: where hits are hard to find it may be short, or empty, and still have a next one.
+A term is found wherever it occurs, be it part of a word, without regard to case: both databases hold the text as
+``core.search`` folds it, and every hit is checked in that text, so they find the same. An index only makes it quick.
+Hits are read from the newest on, so a term that a million interactions hold costs no more than a page of them. A page
+looks for a bounded time: where hits are hard to find it may be short, or empty, and still have a next one.
 
-Indexing text costs more than all else about an interaction. So SQLite's index is brought up to date when there is
-time (``unread``, ``index``): search may lag, the log never does.
+Indexing text costs more than all else about an interaction. So it is done when there is time (``unread``, ``texts``,
+``index``): search may lag, the log never does.
 """
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     ColumnElement,
+    Integer,
     MetaData,
     Row,
     Select,
     Table,
     Text,
     bindparam,
+    cast,
     func,
-    literal_column,
+    null,
     select,
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.recollection import Pieces
+from gateway.core.search import folded, terms
 from gateway.storage.packing import unpacked
 from gateway.storage.queries import state
 from gateway.storage.queries.bodies import pieces
@@ -42,19 +49,31 @@ from gateway.storage.queries.reading import records
 from gateway.storage.statement import Statement
 from gateway.storage.tables import contents, facets, interactions
 
-SHORTEST = 3
+_MOST_TERMS = 32
+_LONGEST = 1000
+"""Characters of all terms."""
 _ENOUGH = 0.3
 """Seconds for which a page looks for more."""
 _WINDOW = 2000
 """Interactions that are looked through at first; four times as many next, for as long as that is ``_QUICK``."""
 _QUICK = 0.05
-_PLAIN = re.compile(rf"[^%_]{{{SHORTEST}}}")
+_MUCH = 256 << 10
+"""Characters that are indexed in one transaction, or one text that is longer: others wait for it."""
+_KEYS = 64
+"""Trigrams by which an index is asked, at most."""
+_SCAN = 0.1
+"""Seconds for which texts are looked through before PostgreSQL's index is asked, which gives all its hits at once."""
 
-# What only one of the databases has: an FTS5 table, and a generated column.
-_texts = Table("texts", MetaData(), Column("rowid", BigInteger), Column("text", Text))
-_words = literal_column("contents.words", TSVECTOR)
+# What only SQLite has: it is asked by a column of its own name.
+_texts = Table("texts", MetaData(), Column("rowid", BigInteger), Column("texts", Text))
+_trigrams = func.gateway_trigrams(contents.c.text, type_=postgresql.ARRAY(Integer))
+_OCCURS = {"sqlite": func.instr, "postgresql": func.strpos}
 _set_text = Statement(
-    lambda _: update(contents).where(contents.c.number == bindparam("of")).values(text=bindparam("said"))
+    lambda _: (
+        update(contents)
+        .where(contents.c.number == bindparam("of"))
+        .values(text=bindparam("folded"), said=null())
+    )
 )
 
 
@@ -62,25 +81,31 @@ async def page(
     connection: AsyncConnection, wanted: Filter, limit: int, after: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return what ``listing.page`` does, for a filter that has a term."""
-    number, hits = _hits(connection.dialect.name, wanted)
-    upper = await state.get(connection, "contents") + 1 if after is None else _number(after)
+    looked_for = _terms(wanted)
+    upper = await state.get(connection, "indexed") + 1 if after is None else _number(after)
     lowest = (await connection.execute(select(func.min(contents.c.number)))).scalar()
     if lowest is None or not await _has_facet(connection, wanted):
         return [], None
+    dialect = connection.dialect.name
+    ordered = dialect == "sqlite"
+    keys = list(islice(_KEYS_OF[dialect](looked_for), _KEYS))
     found: list[Row[Any]] = []
     window = _WINDOW
-    deadline = time.monotonic() + _ENOUGH
+    start = time.monotonic()
+    began = start
     while upper > lowest:
-        began = time.monotonic()
-        lower = max(upper - window, lowest)
+        by_index = bool(keys) and (ordered or began - start >= _SCAN)
+        lower = lowest if by_index and not ordered else max(upper - window, lowest)
+        number, hits = _hits(dialect, wanted, looked_for, keys if by_index else ())
         of_window = hits.where(number >= lower, number < upper).order_by(number.desc())
         found += (await connection.execute(of_window.limit(limit + 1 - len(found)))).all()
         upper = lower
         now = time.monotonic()
-        if len(found) > limit or now > deadline:
+        if len(found) > limit or now - start > _ENOUGH:
             break
         if now - began < _QUICK:
             window *= 4
+        began = now
     rows = await records(connection, [each.id for each in found[:limit]])
     if len(found) > limit:
         return rows, str(found[limit - 1].number)
@@ -91,7 +116,7 @@ class Unread(msgspec.Struct, frozen=True):
     """An interaction that search does not know yet, and what is stored of it."""
 
     number: int
-    text: str | None
+    said: str | None
     """Its text, if that was made already."""
     record: dict[str, Any]
     request: Pieces | None
@@ -105,48 +130,61 @@ TextOf = Callable[[Unread], str]
 async def unread(connection: AsyncConnection, limit: int) -> list[Unread]:
     """Return up to ``limit`` interactions that search does not know yet, the oldest first."""
     last = await state.get(connection, "indexed")
-    columns = contents.c["number", "id", "text", "request", "response"]
+    columns = contents.c["number", "id", "said", "request", "response"]
     query = select(*columns).where(contents.c.number > last).order_by(contents.c.number).limit(limit)
     rows = (await connection.execute(query)).all()
     of = {found["id"]: found for found in await records(connection, [row.id for row in rows])}
     return [
         Unread(
             row.number,
-            row.text,
+            row.said,
             of.get(row.id, {}),
-            await pieces(connection, row.request) if row.text is None and row.request else None,
+            await pieces(connection, row.request) if row.said is None and row.request else None,
             unpacked(row.response or b""),
         )
         for row in rows
     ]
 
 
-async def index(connection: AsyncConnection, found: Sequence[Unread], text_of: TextOf) -> None:
-    """Let search know of these interactions, by their numbers; what another process was quicker with is left."""
+async def texts(found: Sequence[Unread], text_of: TextOf) -> list[tuple[str, int]]:
+    """Return the folded texts of the first of these interactions, as many as are indexed at once, by number.
+
+    Answers in flight come before each: to read one may take milliseconds.
+    """
+    made: list[tuple[str, int]] = []
+    size = 0
+    for each in found:
+        await asyncio.sleep(0)
+        said = folded(text_of(each) if each.said is None else each.said)
+        size += len(said)
+        if made and size > _MUCH:
+            break
+        made.append((said, each.number))
+    return made
+
+
+async def index(connection: AsyncConnection, found: Sequence[tuple[str, int]]) -> None:
+    """Let search know of texts; what another process was quicker with is left."""
     last = await state.get(connection, "indexed")
-    # The order is that in which the statement binds them.
-    new = [
-        (text_of(each) if each.text is None else each.text, each.number)
-        for each in found
-        if each.number > last
-    ]
+    new = [each for each in found if each[1] > last]
     if not new:
         return
     await _set_text(connection, new)
+    upto = new[-1][1]
     if connection.dialect.name == "sqlite":
         await connection.execute(
             text(
                 "INSERT INTO texts (rowid, text) SELECT number, text FROM contents WHERE number > :last AND number <= :upto"
             ),
-            {"last": last, "upto": new[-1][1]},
+            {"last": last, "upto": upto},
         )
-    await state.put(connection, "indexed", new[-1][1])
+    await state.put(connection, "indexed", upto)
 
 
 async def index_pending(connection: AsyncConnection, limit: int, text_of: TextOf) -> int:
     """Let search know of up to ``limit`` more interactions; return of how many it was."""
-    found = await unread(connection, limit)
-    await index(connection, found, text_of)
+    found = await texts(await unread(connection, limit), text_of)
+    await index(connection, found)
     return len(found)
 
 
@@ -162,11 +200,22 @@ async def forget(connection: AsyncConnection, upto: int) -> None:
         )
 
 
-def _hits(dialect: str, wanted: Filter) -> tuple[ColumnElement[int], Select[tuple[int, str]]]:
-    """Return what a filter selects, and the number by which it is read from the newest on."""
-    term = wanted.q or ""
-    if not _PLAIN.search(term):
-        raise InvalidFilter(f"write at least {SHORTEST} characters to search for (% and _ don't count)")
+def _terms(wanted: Filter) -> list[str]:
+    found = terms(wanted.q or "")
+    if not found:
+        raise InvalidFilter("`q` is what to look for: words, or several in quotation marks")
+    if len(found) > _MOST_TERMS or sum(map(len, found)) > _LONGEST:
+        raise InvalidFilter(f"`q` has at most {_MOST_TERMS} words, of {_LONGEST} characters in all")
+    return found
+
+
+def _hits(
+    dialect: str, wanted: Filter, looked_for: Sequence[str], keys: Sequence[Any]
+) -> tuple[ColumnElement[int], Select[tuple[int, str]]]:
+    """Return what a filter selects, and the number by which it is read from the newest on.
+
+    ``keys``: those of the terms, by which the index is asked; without any the texts themselves are looked through.
+    """
     first, last = wanted.span()
     hits = select(contents.c.number, contents.c.id).where(contents.c.id >= first, contents.c.id < last)
     facet = wanted.facet()
@@ -175,14 +224,33 @@ def _hits(dialect: str, wanted: Filter) -> tuple[ColumnElement[int], Select[tupl
     if wanted.session is not None:
         of_session = select(interactions.c.id).where(interactions.c.session == wanted.session)
         hits = hits.where(contents.c.id.in_(of_session))
+    hits = hits.where(*(_OCCURS[dialect](contents.c.text, term) > 0 for term in looked_for))
+    if not keys:
+        return contents.c.number, hits
     if dialect == "postgresql":
-        return contents.c.number, hits.where(_words.op("@@")(func.plainto_tsquery("simple", term)))
-    # The index knows LIKE only without an escape character, so it is asked for more, and LIKE asked again.
+        hits = hits.where(contents.c.text.is_not(None), _trigrams.contains(cast(list(keys), ARRAY(Integer))))
+        return contents.c.number, hits
+    # Not by LIKE, which knows the index, too: of some patterns SQLite 3.40 dies.
     hits = hits.join_from(_texts, contents, contents.c.number == _texts.c.rowid)
-    hits = hits.where(_texts.c.text.like(f"%{term.replace('%', '_')}%"))
-    if "%" in term or "_" in term:
-        hits = hits.where(contents.c.text.contains(term, autoescape=True))
-    return _texts.c.rowid, hits
+    return _texts.c.rowid, hits.where(_texts.c.texts.op("MATCH")(" AND ".join(keys)))
+
+
+def _of_characters(looked_for: Sequence[str]) -> Iterator[str]:
+    """Return what the index of SQLite has of terms: three characters in a row, quoted."""
+    found = dict.fromkeys(term[at : at + 3] for term in looked_for for at in range(len(term) - 2))
+    return ('"' + key.replace('"', '""') + '"' for key in found)
+
+
+def _of_bytes(looked_for: Sequence[str]) -> Iterator[int]:
+    """Return what ``gateway_trigrams`` makes of terms."""
+    said = [term.encode() for term in looked_for]
+    return iter({int.from_bytes(b[at : at + 3]): None for b in said for at in range(len(b) - 2)})
+
+
+_KEYS_OF: dict[str, Callable[[Sequence[str]], Iterator[Any]]] = {
+    "sqlite": _of_characters,
+    "postgresql": _of_bytes,
+}
 
 
 async def _has_facet(connection: AsyncConnection, wanted: Filter) -> bool:
