@@ -120,9 +120,18 @@ class Journal:
             self._queue.append((entry, size, now))
             self.size += size
         self.pending += len(records)
-        if len(self._queue) >= _BATCH or self.size > _MUCH:
+        if self._full:
             self._wake.set()
-        elif self._timer is None:
+        else:
+            self._wake_soon()
+
+    @property
+    def _full(self) -> bool:
+        """Whether as much waits as is committed at once."""
+        return len(self._queue) >= _BATCH or self.size > _MUCH
+
+    def _wake_soon(self) -> None:
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._wake.set)
 
     async def close(self) -> None:
@@ -155,8 +164,13 @@ class Journal:
             if self._timer:
                 self._timer.cancel()
             self._timer = None
-            while self._queue:
+            if self._queue:
                 await self._flush()
+            # What came meanwhile waits for more: a batch has its own cost, however few are in it.
+            while self._queue and (self._closing or self._full):
+                await self._flush()
+            if self._queue:
+                self._wake_soon()
 
     async def _take_in_orphans(self) -> None:
         for spill in orphans(self._folder):
