@@ -221,7 +221,7 @@ class Exchange:
         write = client.writer.write
         gated = relay.gated
         errors = self._error_body
-        kept = self._i.response = bytearray()
+        kept: bytes | bytearray = b""
         room = 0 if self._i.endpoint.opaque else self._parts.kept
         silent = True
         turn = 0
@@ -229,8 +229,15 @@ class Exchange:
             while chunk := await read():
                 watch.idle = 0.0
                 if room > 0:
-                    kept += chunk
                     room -= len(chunk)
+                    if not kept:
+                        kept = self._i.response = (
+                            chunk  # most whole answers come as one, which need not be copied
+                        )
+                    else:
+                        if type(kept) is bytes:
+                            kept = self._i.response = bytearray(kept)
+                        kept += chunk
                 ready = feed(chunk)
                 if silent:
                     silent = self._listen(gap)

@@ -18,6 +18,8 @@ class Body(msgspec.Struct, frozen=True, gc=False):
 
     def __bytes__(self) -> bytes:
         """Return what a raw view shows."""
+        if not self.messages and not self.suffix:
+            return self.prefix
         return b"".join((self.prefix, *self.messages, self.suffix))
 
 

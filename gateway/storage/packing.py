@@ -14,6 +14,7 @@ else:
 _WORTH = 4096
 """Bytes from which on it is worth it."""
 _PLAIN, _ZSTD = b"\0", b"\1"
+"""Marks of what follows; what is stored plain has one only if it begins like one, since to put it there is to copy."""
 _MOST = 512 << 20
 """Bytes that what is stored can have; more of them would be damage."""
 
@@ -23,16 +24,16 @@ _compressor = zstd.ZstdCompressor(level=1)
 def packed(content: bytes) -> bytes:
     """Return what is stored for some bytes."""
     if len(content) < _WORTH:
-        return _PLAIN + content
+        return _PLAIN + content if content[:1] in (_PLAIN, _ZSTD) else content
     return _ZSTD + _compressor.compress(content, mode=zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def unpacked(stored: bytes) -> bytes:
     """Return the bytes for which something is stored; nothing for what can't be read."""
-    kind, content = stored[:1], bytes(stored[1:])
-    if kind == _PLAIN:
-        return content
+    kind = stored[:1]
+    if kind != _ZSTD:
+        return bytes(stored[1:] if kind == _PLAIN else stored)
     try:
-        return zstd.ZstdDecompressor().decompress(content, max_length=_MOST) if kind == _ZSTD else b""
+        return zstd.ZstdDecompressor().decompress(bytes(stored[1:]), max_length=_MOST)
     except zstd.ZstdError:
         return b""

@@ -56,6 +56,15 @@ async def test_the_file_grows_linearly(database, url, tmp_path):
     assert await file() - empty < 2.4 * hundred
 
 
+@pytest.mark.parametrize("whole", [b"{}", b"\0", b"\1{}", b"\1" + bytes(48), b"\2", b" "])
+async def test_a_body_that_is_not_cut_comes_back_whatever_it_begins_with(database, whole):
+    stored = record(request=Body(whole), response=Body(whole))
+    await store(database, stored)
+    async with database.read() as connection:
+        assert await listing.body(connection, stored.id, "request") == whole
+        assert await listing.body(connection, stored.id, "response") == whole
+
+
 async def test_what_several_say_is_stored_once(database):
     long, short = b"x" * 2000, b"y"
     same = body(long, short)

@@ -23,9 +23,14 @@ def test_one_after_the_other():
 def test_a_stream_becomes_small_and_a_short_answer_is_left_alone():
     stream = b"".join(EVENT % n for n in range(1000))
     assert len(packed(stream)) < len(stream) / 10
-    assert packed(b"short") == b"\0short"
+    assert packed(b"short") == b"short"
 
 
-@pytest.mark.parametrize("stored", [b"", b"\2abc", b"\1", b"\1abc", packed(EVENT * 1000)[:-50]])
+@pytest.mark.parametrize("content", [b"\0", b"\1", b"\0\0{}", b"\1{}", b"\2{}", b" {}"])
+def test_what_begins_like_a_mark_is_told_apart(content):
+    assert unpacked(packed(content)) == content
+
+
+@pytest.mark.parametrize("stored", [b"", b"\1", b"\1abc", packed(EVENT * 1000)[:-50]])
 def test_damage_is_nothing_and_no_error(stored):
     assert unpacked(stored) in (b"", (EVENT * 1000)[: len(unpacked(stored))])

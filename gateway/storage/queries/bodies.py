@@ -24,7 +24,7 @@ TOUCH = 3600
 """Seconds for which the use of something stored may go unsaid."""
 
 _WHOLE, _CUT = b"\0", b"\1"
-"""What a stored body begins with: the body itself follows, or three hashes do."""
+"""What a stored body begins with: the body itself follows, or three hashes do. Without either it is the body itself."""
 _NOTHING = bytes(HASH)
 
 _add_message = Statement(
@@ -57,7 +57,7 @@ class Bodies:
         if body is None:
             return None
         if not body.messages and not body.suffix:
-            return _WHOLE + body.prefix
+            return _WHOLE + body.prefix if body.prefix[:1] in (_WHOLE, _CUT) else body.prefix
         history = _NOTHING
         for message in body.messages:
             history = self._link(history, message)
@@ -126,8 +126,8 @@ async def request(connection: AsyncConnection, id_: str) -> Pieces | None:
 
 async def pieces(connection: AsyncConnection, stored: bytes) -> Pieces:
     """Return what stands for a body as the body, cut at its history."""
-    if stored[:1] == _WHOLE:
-        return bytes(stored[1:]), [], b""
+    if stored[:1] != _CUT:
+        return bytes(stored[1:] if stored[:1] == _WHOLE else stored), [], b""
     prefix, history, suffix = stored[1 : HASH + 1], stored[HASH + 1 : 2 * HASH + 1], stored[2 * HASH + 1 :]
     ends = await _contents(connection, [prefix, suffix])
     return ends.get(prefix, b""), await _history(connection, history), ends.get(suffix, b"")
