@@ -8,6 +8,7 @@ import msgspec
 from gateway.core.adapter import RequestAdapter
 from gateway.core.errors import ErrorKind, GatewayError
 from gateway.core.provider import Endpoint, Provider
+from gateway.core.record import NOTHING_SAVED, Saved
 from gateway.core.view import Completion
 
 
@@ -43,17 +44,6 @@ class Credential(msgspec.Struct, frozen=True):
 
 class Note(msgspec.Struct, tag_field="stage"):
     """What one stage did, and why; a stage has its own subclass."""
-
-
-class Saved(msgspec.Struct, frozen=True, gc=False):
-    """Nano-dollars that an answer would have cost more; ``None``: not known, or nothing that could save any."""
-
-    toon: int | None = None
-    model_optimization: int | None = None
-    cache: int | None = None
-
-
-NOTHING_SAVED = Saved()
 
 
 class Interaction(msgspec.Struct, eq=False, weakref=False):

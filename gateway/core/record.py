@@ -23,6 +23,17 @@ class Body(msgspec.Struct, frozen=True, gc=False):
         return b"".join((self.prefix, *self.messages, self.suffix))
 
 
+class Saved(msgspec.Struct, frozen=True, gc=False):
+    """Nano-dollars that an answer would have cost more; ``None``: not known, or nothing that could save any."""
+
+    toon: int | None = None
+    model_optimization: int | None = None
+    cache: int | None = None
+
+
+NOTHING_SAVED = Saved()
+
+
 class Started(msgspec.Struct, frozen=True, gc=False):
     """An interaction in flight: what is left of one whose process died before it ended."""
 
@@ -42,7 +53,7 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     requested_model: str | None = None
 
 
-class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """An interaction that has ended, whatever way it did."""
 
     id: str
@@ -84,8 +95,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     cost: int | None = None
     baseline_cost: int | None = None
     """What the requested model would have cost."""
-    saved: dict[str, int | None] | None = None
-    """By ``toon``, ``model_optimization`` and ``cache``."""
+    saved: Saved = NOTHING_SAVED
     price: dict[str, Any] | None = None
     """The price that was charged."""
     first_byte_ms: float | None = None

@@ -6,7 +6,8 @@ from typing import TypeVar
 import structlog
 
 from gateway.core import tokens
-from gateway.core.interaction import Interaction, Saved
+from gateway.core.interaction import Interaction
+from gateway.core.record import Saved
 from gateway.core.stage import Stage
 from gateway.core.usage import estimate, is_withheld, needs_estimate, settled, size
 from gateway.core.view import Usage

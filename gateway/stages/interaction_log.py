@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.core.edit import split
 from gateway.core.hiding import Bodies, hide
-from gateway.core.interaction import NOTHING_SAVED, Interaction
+from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
 from gateway.core.redaction import Redactor, without_key
@@ -186,7 +186,7 @@ def _row(i: Interaction) -> Record:
         usage_source=i.usage_source or ("reported" if completion.usage else "none"),
         cost=i.cost,
         baseline_cost=i.baseline_cost,
-        saved=_asdict(i.saved),
+        saved=i.saved,
         price=dict(i.price) if i.price else None,
         first_byte_ms=_since(i.started, i.first_byte),
         first_token_ms=_since(i.started, i.first_token),
@@ -219,8 +219,7 @@ def _line(row: Record, i: Interaction) -> dict[str, Any]:
         line["cost"] = dollars(row.cost)
     if row.baseline_cost is not None:
         line["baseline_cost"] = dollars(row.baseline_cost)
-    if i.saved is not NOTHING_SAVED:
-        line["saved"] = {name: dollars(amount) for name, amount in (row.saved or {}).items()}
+    line["saved"] = {name: dollars(amount) for name, amount in _asdict(row.saved).items()}
     line["blocked_tools"] = row.blocked_tools or None
     line["unreadable"] = i.unreadable or None
     line["unknown"] = row.notes.get("unknown")

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.core.record import Body, Record, Started
+from gateway.core.record import Body, Record, Saved, Started
 
 
 def test_a_body_is_its_pieces_joined():
@@ -13,7 +13,7 @@ def test_a_body_is_its_pieces_joined():
 
 def test_what_is_not_said_is_not_known():
     record = Record(id="1", started_at=1.5, provider="acme", endpoint="POST /x", outcome="ok")
-    numbers = (record.input_tokens, record.cost, record.saved, record.first_byte_ms, record.status)
+    numbers = (record.input_tokens, record.cost, record.saved.cache, record.first_byte_ms, record.status)
     assert numbers == (None,) * 5
     assert (record.source, record.usage_source) == ("api", "none")
 
@@ -26,7 +26,7 @@ def test_records_and_starts_survive_the_spill_file():
         endpoint="POST /x",
         outcome="ok",
         cost=0,
-        saved={"toon": None, "cache": 5},
+        saved=Saved(cache=5),
         blocked_tools=("read_file",),
         decisions=[{"kind": "call", "tool": "read_file"}],
         notes={"toon": {"tokens": 3}},

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.core import tokens
-from gateway.core.interaction import NOTHING_SAVED, Saved
+from gateway.core.record import NOTHING_SAVED, Saved
 from gateway.core.view import Finish, FinishReason, Start, TextDelta, Usage
 from gateway.prices import Prices
 from gateway.stages import cost as module

@@ -8,6 +8,7 @@ from gateway.core.adapter import DEFAULT_QUIRKS, RequestAdapter
 from gateway.core.errors import ErrorKind, UpstreamReset
 from gateway.core.interaction import Credential, Interaction, Principal, new_id
 from gateway.core.provider import Endpoint, Provider, Row
+from gateway.core.record import Saved
 from gateway.core.redaction import Redactor
 from gateway.core.view import (
     Finish,
@@ -253,7 +254,7 @@ async def test_money_is_whole_in_a_row_and_unknown_is_not_zero(stored):
     i.cost, i.price = 12, {"input": "3"}
     found = await row(stored, i)
     assert (found.cost, found.baseline_cost, found.price) == (12, None, {"input": "3"})
-    assert found.saved == {"toon": None, "model_optimization": None, "cache": None}
+    assert found.saved == Saved()
 
 
 def test_ids_are_ordered_by_time_and_of_version_seven():

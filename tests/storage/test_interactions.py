@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from gateway.core.record import Body, Started
+from gateway.core.record import Body, Saved, Started
 from gateway.storage.queries import interactions, listing, statistics
 from gateway.storage.queries.listing import Filter
 from gateway.storage.tables import contents, facets, in_flight
@@ -51,7 +51,7 @@ def full():
         usage_source="reported",
         cost=123_400,
         baseline_cost=10**9,
-        saved={"toon": 5, "cache": None},
+        saved=Saved(toon=5),
         price={"input": "3"},
         first_byte_ms=1.5,
         first_token_ms=2.5,

@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 
 from bench import million
 from gateway.core.price import dollars
+from gateway.core.record import Saved
 from gateway.storage.queries import sessions, statistics
 from gateway.storage.queries.filter import InvalidFilter
 from gateway.storage.queries.listing import Filter
@@ -76,8 +77,8 @@ async def test_a_span_counts_whole_hours(database):
 async def test_what_was_saved_failed_and_blocked(database):
     await store(
         database,
-        record(saved={"toon": 5, "cache": 7}, cost=3, blocked_tools=("x",), outcome="policy_blocked"),
-        record(saved={"toon": 1}, cost=None, outcome="internal"),
+        record(saved=Saved(toon=5, cache=7), cost=3, blocked_tools=("x",), outcome="policy_blocked"),
+        record(saved=Saved(toon=1), cost=None, outcome="internal"),
         record(agent=None, cost=2 * 10**9, baseline_cost=3 * 10**9),
     )
     async with database.read() as connection:
@@ -132,7 +133,7 @@ async def test_sessions_in_the_order_of_their_last_use(database):
         record(START + 1, session="a", cost=5, input_tokens=1, agent="x", model="m1", duration_ms=1000.0),
         record(START + 2, session="b", agent="x"),
         record(START + 3, session="a", cost=6, input_tokens=2, agent="y", model="m2", duration_ms=2500.0),
-        record(START + 4, session="c", agent="x", saved={"toon": 9}),
+        record(START + 4, session="c", agent="x", saved=Saved(toon=9)),
         record(START + 5, agent="x"),
     )
     async with database.read() as connection:

@@ -146,7 +146,6 @@ def _start_row(s: Started) -> tuple[Any, ...]:
 
 
 def _row(r: Record, facet: int, content: int | None) -> tuple[Any, ...]:
-    saved = r.saved or {}
     return (
         r.id,
         facet,
@@ -162,8 +161,8 @@ def _row(r: Record, facet: int, content: int | None) -> tuple[Any, ...]:
         r.reasoning_tokens,
         r.cost,
         r.baseline_cost,
-        saved.get("toon"),
-        saved.get("model_optimization"),
-        saved.get("cache"),
+        r.saved.toon,
+        r.saved.model_optimization,
+        r.saved.cache,
         _json(Details(*_details(r))).decode(),
     )

@@ -9,11 +9,10 @@ from sqlalchemy import ColumnElement, bindparam, func
 
 from gateway.core.record import Record
 from gateway.storage.statement import Batch, Statement, insert
-from gateway.storage.tables import SAVED, usage_by_hour
+from gateway.storage.tables import usage_by_hour
 
 _COLUMNS = [column.name for column in usage_by_hour.columns]
 _KEY = [column.name for column in usage_by_hour.primary_key]
-_NONE_SAVED = (None,) * len(SAVED)
 SUMS = _COLUMNS[len(_KEY) :]
 
 
@@ -35,7 +34,7 @@ _add = Statement(
 
 def add(batch: Batch, records: Iterable[Record]) -> None:
     """Have records that are new added to the sums."""
-    sums: dict[tuple[int, str, str, str, str, str], tuple[int | None, ...]] = {}
+    of: dict[tuple[int, str, str, str, str, str], list[tuple[int | None, ...]]] = {}
     for r in records:
         key = (
             int(r.started_at // 3600),
@@ -58,15 +57,16 @@ def add(batch: Batch, records: Iterable[Record]) -> None:
             r.reasoning_tokens,
             r.cost,
             r.baseline_cost,
-            *((r.saved.get(each) for each in SAVED) if r.saved else _NONE_SAVED),
+            r.saved.toon,
+            r.saved.model_optimization,
+            r.saved.cache,
         )
-        found = sums.get(key)
-        sums[key] = values if found is None else tuple(map(_sum, found, values))
+        of.setdefault(key, []).append(values)
     # In one order everywhere, so that processes which add to the same rows wait for each other in line.
-    batch.add(_add, [(*key, *values) for key, values in sorted(sums.items())])
+    batch.add(_add, [(*key, *map(_sum, zip(*values, strict=True))) for key, values in sorted(of.items())])
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """Return the sum of those that are known; none is: neither is the sum."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
