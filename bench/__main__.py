@@ -52,36 +52,59 @@ async def streams(process: Process, turn: Turn, events: int) -> load.Streams:
     return await load.streams(process.port, process.cpu, turn, streams=STREAMS, events=events, gap=GAP)
 
 
-async def measure(running: list[tuple[Process, Results]], plan: Plan) -> None:
-    """Everything once, the subjects side by side in turns."""
-    turns = [Turn(number, len(running)) for number in range(len(running))]
-    for size, connections in CONNECTIONS.items():
-        count = plan.turns if size == SMALL else plan.turns // 2
-        measured = await asyncio.gather(
-            *(
-                load.plain(process.port, process.cpu, turn, connections=connections, turns=count, size=size)
-                for (process, _), turn in zip(running, turns, strict=True)
+Running = list[tuple[Process, Results]]
+
+
+async def plain(running: Running, size: int, turns: int) -> None:
+    """Plain requests of one size, the subjects side by side in turns."""
+    measured = await asyncio.gather(
+        *(
+            load.plain(
+                process.port,
+                process.cpu,
+                Turn(number, len(running)),
+                connections=CONNECTIONS[size],
+                turns=turns,
+                size=size,
             )
+            for number, (process, _) in enumerate(running)
         )
-        for (process, results), plain in zip(running, measured, strict=True):
-            results.plain[size].append(plain)
-            if size == SMALL:
-                results.serving.append(process.resident())
+    )
+    for (_, results), each in zip(running, measured, strict=True):
+        results.plain[size].append(each)
+
+
+async def small(running: Running, plan: Plan) -> None:
+    """Requests of 1 kB, which leave tens of thousands of texts that are to be made searchable."""
+    await plain(running, SMALL, plan.turns)
+    for process, results in running:
+        results.serving.append(process.resident())
+
+
+async def rest(running: Running, plan: Plan) -> None:
+    """All else; streams at the end, since to count the tokens of those that break off is not their cost."""
+    for size in (MEDIUM, LARGE):
+        await plain(running, size, plan.turns // 2)
     flowed = await asyncio.gather(
-        *(streams(process, turn, plan.events) for (process, _), turn in zip(running, turns, strict=True))
+        *(
+            streams(process, Turn(number, len(running)), plan.events)
+            for number, (process, _) in enumerate(running)
+        )
     )
     for (_, results), flow in zip(running, flowed, strict=True):
         results.streams.append(flow)
+    for process, results in running:
+        results.resident.append(process.resident())
 
 
 def round_of(starts: list[tuple[Start, Results]], plan: Plan) -> None:
     """One round in new processes, because one stays a little faster or slower than its twin for life."""
-    with contextlib.ExitStack() as stack:
-        running = [(stack.enter_context(start()), results) for start, results in starts]
-        uvloop.run(measure(running, plan))
-        for process, results in running:
-            results.starts.append(process.start)
-            results.resident.append(process.resident())
+    for measure in (small, rest):
+        with contextlib.ExitStack() as stack:
+            running = [(stack.enter_context(start()), results) for start, results in starts]
+            uvloop.run(measure(running, plan))
+            for process, results in running:
+                results.starts.append(process.start)
 
 
 def choose(chosen: argparse.Namespace, core: int, upstream_port: int) -> dict[str, Start]:
