@@ -27,6 +27,9 @@ Count = Callable[[Iterable[str]], int]
 def needs_estimate(i: Interaction) -> bool:
     """Whether an interaction that has ended used more than its provider said."""
     completion = i.completion
+    usage = completion.usage or _NOTHING
+    if i.outcome == "ok" and usage.input_tokens is not None and usage.output_tokens is not None:
+        return False  # nearly all of them
     ran = completion.begun or completion.finish_reason is not None
     if i.ran and i.outcome not in _SETTLED:
         ran = True  # it broke off, and what was read and written until then is charged
@@ -36,7 +39,6 @@ def needs_estimate(i: Interaction) -> bool:
         return False
     if i.unreadable and not completion.begun:
         return False  # it said what nobody could read: to estimate its output as nothing would be wrong
-    usage = completion.usage or _NOTHING
     return _lacks_input(i, usage) or _lacks_output(i, usage)
 
 
@@ -80,9 +82,12 @@ def size(i: Interaction) -> int:
 
 def settled(i: Interaction, usage: Usage | None) -> str:
     """Return whence a usage is that was settled on: ``reported``, ``estimated`` or ``none``."""
-    if usage is None or all(getattr(usage, name) is None for name in _COUNTS):
+    if usage is None or (
+        usage.input_tokens is None and all(getattr(usage, name) is None for name in _COUNTS)
+    ):
         return "none"
-    return "reported" if usage == i.completion.usage else "estimated"
+    said = i.completion.usage
+    return "reported" if usage is said or usage == said else "estimated"
 
 
 def _input(i: Interaction, count: Count) -> int:

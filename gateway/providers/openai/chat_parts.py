@@ -65,7 +65,10 @@ def read_usage(usage: wire.Usage, service_tier: Any = None) -> Usage:
 
 
 def _first(*values: Any) -> int | None:
-    return next((found for value in values if (found := count(value)) is not None), None)
+    for value in values:
+        if value is not None and (found := count(value)) is not None:
+            return found
+    return None
 
 
 def reasoning(part: wire.Delta) -> Iterator[ReasoningDelta]:
