@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -32,7 +32,7 @@ class Plan:
     events: int  # of each stream; while the streams begin, half a second, they are not counted
 
 
-FULL = Plan(rounds=9, turns=15, events=120)
+FULL = Plan(rounds=7, turns=12, events=100)
 QUICK = Plan(rounds=3, turns=4, events=60)
 
 
@@ -52,12 +52,12 @@ async def streams(process: Process, turn: Turn, events: int) -> load.Streams:
     return await load.streams(process.port, process.cpu, turn, streams=STREAMS, events=events, gap=GAP)
 
 
-Running = list[tuple[Process, Results]]
+Running = Sequence[tuple[Process, Results]]
 
 
-async def plain(running: Running, size: int, turns: int) -> None:
+async def plain(running: Running, size: int, turns: int) -> list[load.Plain]:
     """Plain requests of one size, the subjects side by side in turns."""
-    measured = await asyncio.gather(
+    return await asyncio.gather(
         *(
             load.plain(
                 process.port,
@@ -70,52 +70,61 @@ async def plain(running: Running, size: int, turns: int) -> None:
             for number, (process, _) in enumerate(running)
         )
     )
-    for (_, results), each in zip(running, measured, strict=True):
-        results.plain[size].append(each)
 
 
 async def small(running: Running, plan: Plan) -> None:
-    """Requests of 1 kB, which leave tens of thousands of texts that are to be made searchable."""
-    await plain(running, SMALL, plan.turns)
-    for process, results in running:
+    """Requests of 1 kB."""
+    measured = await plain(running, SMALL, plan.turns)
+    for (process, results), each in zip(running, measured, strict=True):
+        results.plain[SMALL].append(each)
         results.serving.append(process.resident())
 
 
-async def rest(running: Running, plan: Plan) -> None:
-    """All else; streams at the end, since to count the tokens of those that break off is not their cost."""
+async def large(running: Running, plan: Plan) -> None:
+    """Requests of 100 kB and 1 MB."""
     for size in (MEDIUM, LARGE):
-        await plain(running, size, plan.turns // 2)
+        measured = await plain(running, size, plan.turns // 2)
+        for (_, results), each in zip(running, measured, strict=True):
+            results.plain[size].append(each)
+
+
+async def flowing(running: Running, plan: Plan) -> None:
+    """Streams; and then, for what stays in memory after all of it, the largest requests."""
     flowed = await asyncio.gather(
         *(
             streams(process, Turn(number, len(running)), plan.events)
             for number, (process, _) in enumerate(running)
         )
     )
-    for (_, results), flow in zip(running, flowed, strict=True):
+    await plain(running, LARGE, 2)
+    for (process, results), flow in zip(running, flowed, strict=True):
         results.streams.append(flow)
-    for process, results in running:
         results.resident.append(process.resident())
 
 
-def round_of(starts: list[tuple[Start, Results]], plan: Plan) -> None:
-    """One round in new processes, because one stays a little faster or slower than its twin for life."""
-    for measure in (small, rest):
+def round_of(pair: Sequence[tuple[Start, Results]], plan: Plan) -> None:
+    """One round of the hop and one subject, in new processes for each kind of request.
+
+    One stays a little faster or slower than its twin for life; and texts of one kind of request that wait to be made
+    searchable must not become part of what another costs.
+    """
+    for measure in (small, large, flowing):
         with contextlib.ExitStack() as stack:
-            running = [(stack.enter_context(start()), results) for start, results in starts]
+            running = [(stack.enter_context(start()), results) for start, results in pair]
             uvloop.run(measure(running, plan))
             for process, results in running:
                 results.starts.append(process.start)
 
 
 def choose(chosen: argparse.Namespace, core: int, upstream_port: int) -> dict[str, Start]:
-    """What to measure; the first one is what the others are compared with."""
-    found: dict[str, Start] = {"hop": lambda: subjects.hop("hop", core, upstream_port)}
+    """What to measure, each beside the hop; the first one is judged."""
     if chosen.hop_only:
-        return found | {"hop again": lambda: subjects.hop("hop again", core, upstream_port)}
+        return {"hop again": lambda: subjects.hop("hop again", core, upstream_port)}
     modules = {"gateway": "tests.harness.gated", "ungated": "gateway", "path": "bench.path"}
-    for name in list(modules)[: 1 if chosen.quick else None]:
-        found[name] = partial(subjects.gateway, name, core, upstream_port, modules[name])
-    return found
+    return {
+        name: partial(subjects.gateway, name, core, upstream_port, modules[name])
+        for name in list(modules)[: 1 if chosen.quick else None]
+    }
 
 
 def machine() -> str:
@@ -131,16 +140,20 @@ def main() -> int:
     os.sched_setaffinity(0, {other})
     with subjects.upstream(other) as upstream:
         direct = uvloop.run(streams(upstream, Turn(), plan.events))
-        starts = [(start, Results(name)) for name, start in choose(chosen, core, upstream.port).items()]
-        for start, _ in starts:
+        hop = partial(subjects.hop, "hop", core, upstream.port)
+        measured = []
+        for name, start in choose(chosen, core, upstream.port).items():
             with start():
                 pass  # a first start compiles, and is not counted
+            measured.append((start, Results(name, Results("hop"))))
         for number in range(count):
-            print(f"round {number + 1} of {count}", file=sys.stderr, flush=True)
-            round_of(starts[number % len(starts) :] + starts[: number % len(starts)], plan)
-    hop, *others = [results for _, results in starts]
-    judged = list(report.verdicts(hop, others[0], direct))
-    text = f"\n{report.table(hop, others)}\n{report.budgets(judged)}\n{machine()}"
+            for start, results in measured:
+                print(f"round {number + 1} of {count}: {results.name}", file=sys.stderr, flush=True)
+                pair = [(hop, results.hop or results), (start, results)]
+                round_of(pair if number % 2 else pair[::-1], plan)
+    others = [results for _, results in measured]
+    judged = list(report.verdicts(others[0], direct))
+    text = f"\n{report.table(others)}\n{report.budgets(judged)}\n{machine()}"
     print(text)
     if chosen.write:
         report.write(text + "\n")

@@ -17,6 +17,8 @@ class Results:
     """All that was measured of one subject, round by round."""
 
     name: str
+    hop: "Results | None" = None
+    """The hop that it was measured beside; none: it is one."""
     plain: dict[int, list[Plain]] = field(default_factory=lambda: {SMALL: [], MEDIUM: [], LARGE: []})
     streams: list[Streams] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
@@ -65,8 +67,9 @@ def median(row: Row, results: Results) -> float:
     return statistics.median(row.values(results))
 
 
-def ratios(row: Row, results: Results, hop: Results) -> list[float]:
+def ratios(row: Row, results: Results) -> list[float]:
     """The subject's value over the hop's, of each round: what disturbs a round disturbs both."""
+    hop = results.hop or results
     return [mine / its for mine, its in zip(row.values(results), row.values(hop), strict=True)]
 
 
@@ -80,13 +83,13 @@ class Verdict:
     met: bool
 
 
-def verdicts(hop: Results, gateway: Results, direct: Streams) -> Iterator[Verdict]:
+def verdicts(gateway: Results, direct: Streams) -> Iterator[Verdict]:
     """The budgets of a gateway whose every answer is gated, recorded and stored.
 
     Its streams are left before they end, so their tokens are counted, for which a table of 80 MB is loaded.
     """
     for row, limit in ((PLAIN, 1.4), (EVENT, 1.3)):
-        ratio = statistics.median(ratios(row, gateway, hop))
+        ratio = statistics.median(ratios(row, gateway))
         yield Verdict(row.name, f"≤ {limit} of the hop's", f"{ratio:.2f}", ratio <= limit)
     for row, limit in ((BODY, 10), (START, 1), (SERVING, 120), (MEMORY, 210)):
         value = median(row, gateway)
@@ -95,8 +98,12 @@ def verdicts(hop: Results, gateway: Results, direct: Streams) -> Iterator[Verdic
     yield Verdict("Added time to first event, median", "< 1 ms", f"{added:.2f} ms", added < 1)
 
 
-def table(hop: Results, others: Sequence[Results]) -> str:
-    """The measurements, a column for each subject; ratios are medians over rounds, with their quartiles."""
+def table(others: Sequence[Results]) -> str:
+    """The measurements, a column for each subject; ratios are medians over rounds, with their quartiles.
+
+    The hop's own column is from beside the first of them.
+    """
+    hop = others[0].hop or others[0]
     names = [hop.name, *(title for other in others for title in (other.name, "÷ hop"))]
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     for row in ROWS:
@@ -104,7 +111,7 @@ def table(hop: Results, others: Sequence[Results]) -> str:
         for other in others:
             cells += [
                 row.format.format(median(row, other)),
-                spread(ratios(row, other, hop)) if row.ratio else "",
+                spread(ratios(row, other)) if row.ratio else "",
             ]
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
