@@ -41,6 +41,8 @@ _ERROR_BODY = 64 << 10
 """Bytes of an upstream's error that are read for its kind."""
 _TURN = 256 << 10
 """Bytes relayed without a pause before other requests get a turn."""
+_PIECES = 256
+"""Chunks that are kept as they came; more of them would take much more memory than what they say."""
 _REST = 0.05
 """Seconds to wait for the end of an answer whose terminator has come."""
 _LAST_WORDS = 5.0
@@ -221,7 +223,7 @@ class Exchange:
         write = client.writer.write
         gated = relay.gated
         errors = self._error_body
-        kept: bytes | bytearray = b""
+        kept: list[bytes] = []
         room = 0 if self._i.endpoint.opaque else self._parts.kept
         silent = True
         turn = 0
@@ -230,14 +232,9 @@ class Exchange:
                 watch.idle = 0.0
                 if room > 0:
                     room -= len(chunk)
-                    if not kept:
-                        kept = self._i.response = (
-                            chunk  # most whole answers come as one, which need not be copied
-                        )
-                    else:
-                        if type(kept) is bytes:
-                            kept = self._i.response = bytearray(kept)
-                        kept += chunk
+                    kept.append(chunk)
+                    if len(kept) > _PIECES:
+                        kept = [b"".join(kept)]
                 ready = feed(chunk)
                 if silent:
                     silent = self._listen(gap)
@@ -263,6 +260,10 @@ class Exchange:
                     await asyncio.sleep(0)
         except aiohttp.ClientPayloadError as error:
             raise broken_off(self._opaque) or io.broken(error) from error
+        finally:
+            self._i.response = b"".join(
+                kept
+            )  # a bytearray would be moved each time that it grows by an eighth
         if not silent:
             self._i.last_token = perf_counter()
         if not client.begun:

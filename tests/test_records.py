@@ -6,6 +6,7 @@ with its source) and between rows, lines and metrics is checked when each gatewa
 
 import asyncio
 import contextlib
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -324,6 +325,15 @@ async def test_times_are_those_of_the_upstream(gates):
         assert 600 <= more["first_token_ms"] <= 600 + slack, row
         assert 900 <= row.duration_ms <= 900 + slack, row
         assert more["overhead_ms"] < slack, row
+
+
+async def test_a_stream_of_many_pieces_is_kept_whole(gates):
+    pieces = [step for n in range(700) for step in (say(f"piece-{n};"), sleep(0.002))]
+    many = [head(), begin(), *pieces, finish(), terminator(), last()]
+    gate = gates("open")
+    await check(gate, [Ending("many", many, Told("ok", None, 200, "reported"), [True], wires=["chat"])])
+    [stored] = [each for each in sinks.decompressed(gate.gateway.state.name) if b"piece-0;" in each]
+    assert re.findall(rb"piece-(\d+);", stored) == [b"%d" % n for n in range(700)]
 
 
 @pytest.mark.parametrize("module", ["gateway", GATED], ids=["open", "gated"])

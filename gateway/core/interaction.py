@@ -104,7 +104,7 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """What the adapter did not know, by name."""
     forwarded: bytes = b""
     """The request's body as it was sent; empty: as it was received."""
-    response: bytearray | bytes = b""
+    response: bytes = b""
     """The answer's body as the upstream sent it, up to a limit."""
     request_bytes: int = 0
     response_bytes: int = 0
@@ -150,7 +150,7 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
         self.request = RequestAdapter(b"")
         self.request.model = model
         self.forwarded = b""
-        self.response = bytearray()
+        self.response = b""
 
 
 class _Ids:

@@ -204,7 +204,7 @@ def _row(i: Interaction) -> Record:
 
 def _bodies(i: Interaction) -> Bodies:
     """Return what was asked, forwarded and answered, without the key that some answers repeat."""
-    response = bytes(i.response)
+    response = i.response
     if (credential := i.credential) is not None:
         response = without_key(response, credential.secret or credential.key)
     return i.request.body, i.forwarded, response

@@ -172,7 +172,7 @@ def talked(body, response=b'{"answer":"yes"}', forwarded=b""):
     i.endpoint = Endpoint("POST", "/x", Chat)
     i.principal = Principal("support")
     i.request = Chat(body)
-    i.response = bytearray(response)
+    i.response = response
     i.forwarded = forwarded
     i.outcome = "ok"
     for event in (
