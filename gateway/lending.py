@@ -62,6 +62,7 @@ class _Withholding:
             if not body:
                 raise
             self._broken = error  # after what came of it
+            del body[len(body) - _begun(bytes(body), self._key.encode()) :]
         answer = self._answer
         if not self._ended and self._broken is None:
             # Too long to be known whole: whether its stated length will hold is not known either.
@@ -80,17 +81,16 @@ class _Withholding:
             chunk = await self._source.readany()
             self._ended = not chunk
             data = without_key(self._tail + chunk, self._key)
-            begun = (
-                0
-                if self._ended
-                else next(
-                    (n for n in range(min(len(key) - 1, len(data)), 0, -1) if data.endswith(key[:n])), 0
-                )
-            )
+            begun = 0 if self._ended else _begun(data, key)
             self._tail = data[len(data) - begun :]
             if ready := data[: len(data) - begun]:
                 return ready
         return b""
+
+
+def _begun(data: bytes, key: bytes) -> int:
+    """Return how many of the last bytes may be the beginning of the key."""
+    return next((n for n in range(min(len(key) - 1, len(data)), 0, -1) if data.endswith(key[:n])), 0)
 
 
 def _without_length(answer: Answer) -> list[tuple[str, str]]:

@@ -21,6 +21,8 @@ _ANY = "any:"
 _CONTEXT = "context."
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d{1,9})\]|\[(\*)\]")
 _TEXTS = ("contains", "notContains", "startsWith", "endsWith")
+_LARGEST = 1 << 63
+"""Of whole numbers: more can't be compared with what JSON holds elsewhere."""
 _NUMBERS = ("gt", "gte", "lt", "lte")
 
 
@@ -121,7 +123,9 @@ def _regex_problem(value: Any) -> str | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < _LARGEST
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _is_scalar(value: Any) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway.core.edit import split
 from gateway.core.hiding import Bodies, hide
@@ -25,6 +26,7 @@ _LONGEST = 256
 _NO_LINE = ("request", "forwarded", "response", "text", "tools", "notes")
 """Fields of a row that its line leaves out."""
 _asdict = msgspec.structs.asdict
+_log = structlog.get_logger()
 
 
 class InteractionLog(Stage):
@@ -64,27 +66,32 @@ class InteractionLog(Stage):
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Write one line each; store one record each, of those whose caller was known."""
-        try:
-            self._take(batch)
-        except Exception:
-            self._dropped += len(batch)
-            raise
+        rows = []
+        lines = []
+        for i in batch:
+            try:
+                row, line = self._told(i)
+            except Exception:  # noqa: BLE001  # what can't be read of one must not cost the others their records
+                self._dropped += 1
+                _log.exception("an interaction could not be recorded", id=i.id)
+                continue
+            lines.append(line)
+            # Whoever is not let in leaves a line, but must not be able to fill the database.
+            if i.principal is None:
+                self._not_admitted += 1
+            else:
+                rows.append(row)
+        if rows:
+            self._store([], rows)
+        self._write(lines)  # last: standard output may be gone
 
-    def _take(self, batch: Sequence[Interaction]) -> None:
-        rows = [_row(i) for i in batch]
-        left: list[Bodies | None] = [None] * len(rows)
-        if self._redactor:  # before anything is said of them
-            left = [self._hide(row, i) for row, i in zip(rows, batch, strict=True)]
-        self._write([_line(row, i) for row, i in zip(rows, batch, strict=True)])
-        # Whoever is not let in leaves a line, but must not be able to fill the database.
-        known = [each for each in zip(rows, batch, left, strict=True) if each[1].principal is not None]
-        if self._bodies:
-            for row, i, bodies in known:
-                if not i.endpoint.opaque:
-                    self._add_bodies(row, i, bodies)
-        if known:
-            self._store([], [row for row, _, _ in known])
-        self._not_admitted += len(batch) - len(known)
+    def _told(self, i: Interaction) -> tuple[Record, dict[str, Any]]:
+        row = _row(i)
+        left = self._hide(row, i) if self._redactor else None  # before anything is said of it
+        line = _line(row, i)
+        if self._bodies and i.principal is not None and not i.endpoint.opaque:
+            self._add_bodies(row, i, left)
+        return row, line
 
     def _started(self, i: Interaction) -> Started:
         principal = i.principal

@@ -9,11 +9,11 @@ from pathlib import Path
 from time import monotonic, thread_time, time
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.core.record import Record, Started
 from gateway.storage.database import Database
 from gateway.storage.journal import Journal
+from gateway.storage.mending import reason
 from gateway.storage.queries import interactions, retention, search
 from gateway.tasks import spawn
 
@@ -27,6 +27,8 @@ _HEAVY = 0.1
 """Of one core: from there on, it has."""
 _MEASURED = 0.2
 """Seconds over which that is measured, at least."""
+_LATER = 5.0
+"""Seconds after which a chore that failed is tried again."""
 _CHORES = 600.0
 """Seconds between two looks for bodies that are too old."""
 
@@ -117,10 +119,12 @@ class Archive:
         while not self._stop.is_set():
             await self._unread.wait()
             self._unread.clear()
+            more = True
             with _put_off("search"):
-                more = True
                 while more and not await self._stopped(_BUSY if load.heavy() else _TURN):
                     more = await self._index_some()
+            if more and not await self._stopped(_LATER):
+                self._unread.set()
 
     async def _index_some(self) -> bool:
         async with self.database.read() as connection:
@@ -171,5 +175,5 @@ def _put_off(chore: str) -> Iterator[None]:
     """A chore that fails is done later; nobody waits for it."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
-        _log.warning("a chore of the database has to wait", chore=chore, error=str(error))
+    except Exception as error:  # noqa: BLE001  # drivers raise what they like, and it must not be the last time
+        _log.warning("a chore of the database has to wait", chore=chore, error=reason(error))

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Database:
             # What can't be taken apart may hold a password at any place.
             raise DatabaseUnusable("it is not the URL of a database") from None
         self._key = key
+        self._started: set[str] = set()
         self._file: tuple[int, int] | None = None
         self._path: Path | None = None
         if self._url.get_backend_name() == "sqlite":
@@ -100,7 +101,7 @@ class Database:
         """Lend the connection that writes, for one transaction; there is one of them in a process."""
         await self._reopen_if_moved()
         try:
-            async with self._writer.begin() as connection, _given_up(connection):
+            async with _connected(self._writer) as connection, connection.begin():
                 yield connection
         except DBAPIError as error:
             if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DISTRUST:
@@ -111,7 +112,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection that sees one state of the database and can't change it."""
-        async with self._readers.connect() as connection, _given_up(connection):
+        async with _connected(self._readers) as connection:
             yield connection
 
     async def close(self) -> None:
@@ -153,23 +154,30 @@ class Database:
 
         @event.listens_for(engine.sync_engine, "connect")
         def connect(_: Any, record: Any) -> None:
-            record.info["known"] = Known(self._key)
+            record.info["known"] = Known(self._key, self._started)
 
         @event.listens_for(engine.sync_engine, "rollback")
         def rollback(connection: Connection) -> None:
-            connection.info["known"].forget()
+            if not connection.invalidated:  # the next one begins with nothing that it knows
+                connection.info["known"].forget()
 
         return engine
 
 
 @asynccontextmanager
-async def _given_up(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Say nothing more to a server that did not answer in time: that would be waited for, too."""
-    try:
-        yield
-    except TimeoutError:
-        await connection.invalidate()
-        raise
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection; to a server that did not answer in time nothing more is said: that would be waited for, too."""
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(engine.connect())
+        except ValueError as error:
+            # A certificate or an option: else it would pass for a value that can't be stored.
+            raise ConnectionError(str(error)) from error
+        try:
+            yield connection
+        except TimeoutError:
+            await connection.invalidate()
+            raise
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -181,7 +189,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_reset_on_return=None)
+    engine = create_async_engine(
+        url, pool_size=connections, max_overflow=0, pool_reset_on_return=None, hide_parameters=True
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _: Any) -> None:
@@ -203,15 +213,20 @@ def _sqlite(url: URL, connections: int, *, read_only: bool) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        connection.info["beginning"] = True
         try:
             # By a cursor this would be three changes of threads.
             connection.connection.run_async(lambda driver: driver.execute_fetchall(statement))
         except sqlite3.Error as error:
+            connection.info["beginning"] = False
             raise DBAPIError.instance(statement, None, error, sqlite3.Error) from error
+        connection.info["beginning"] = False
 
     @event.listens_for(engine.sync_engine, "reset")
-    def reset(connection: Any, *_: Any) -> None:
-        if connection.driver_connection.in_transaction:  # mostly not, and another change of threads
+    def reset(connection: Any, record: Any, _: Any) -> None:
+        # Mostly there is nothing to undo, and that it is said costs a change of threads. Whoever was cancelled while it
+        # waited to begin may have begun all the same, by the time that the thread comes to this.
+        if record.info.pop("beginning", False) or connection.driver_connection.in_transaction:
             connection.rollback()
 
     return engine
@@ -242,6 +257,7 @@ def _postgresql(url: URL, connections: int, silence: float | None, *, read_only:
             url,
             pool_size=connections,
             max_overflow=0,
+            hide_parameters=True,  # an error is logged, and they are what was said
             pool_timeout=_STATEMENT,
             pool_pre_ping=True,  # a server that restarted costs no batch
             connect_args={"server_settings": settings, "timeout": _STATEMENT, "command_timeout": silence},

@@ -17,7 +17,8 @@ import structlog
 from sqlalchemy.exc import DataError, IntegrityError
 
 from gateway.core.record import Record, Started
-from gateway.storage.spill import Entry, Spill, SpillFull, of_worker, orphans
+from gateway.storage.mending import reason
+from gateway.storage.spill import Entry, Spill, of_worker, orphans
 from gateway.tasks import spawn
 
 _PATIENCE = 5.0
@@ -182,7 +183,7 @@ class Journal:
                 await self._empty(spill)
             except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
                 _log.error(
-                    "a spill file could not be taken in; it stays for the next start", error=_reason(error)
+                    "a spill file could not be taken in; it stays for the next start", error=reason(error)
                 )
             finally:
                 spill.close()
@@ -228,7 +229,7 @@ class Journal:
         try:
             rejected = await self._committed(starts, records, again=again)
         except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
-            _log.warning("the database does not take records", error=_reason(error))
+            _log.warning("the database does not take records", error=reason(error))
             return False
         self.committed += len(records) - rejected
         self.rejected += rejected
@@ -252,7 +253,7 @@ class Journal:
                 if not _is_our_fault(error):
                     raise  # all of them again: those that are there will be skipped
                 rejected += isinstance(entry, Record)
-                _log.error("the database can't hold a record", id=entry.id, error=_reason(error))
+                _log.error("the database can't hold a record", id=entry.id, error=reason(error))
         return rejected
 
     async def _try_spill(self, entries: Sequence[Entry]) -> bool:
@@ -261,8 +262,8 @@ class Journal:
         async with self._lock:
             try:
                 await asyncio.to_thread(self._spill.append, entries)
-            except (OSError, SpillFull) as error:
-                _log.error("the spill file takes no records", error=str(error))
+            except Exception as error:  # noqa: BLE001  # whatever it is, the queue must go on
+                _log.error("the spill file takes no records", error=reason(error))
                 return False
             if self._healing is None and not self._closing:
                 self._healing = spawn(self._heal(), name="journal")
@@ -285,7 +286,7 @@ class Journal:
                     _log.info("the database takes records again", ingested=self.ingested)
                     return
             except Exception as error:  # noqa: BLE001  # as above
-                _log.warning("the database still takes no records", error=_reason(error), tries=tries)
+                _log.warning("the database still takes no records", error=reason(error), tries=tries)
 
     async def _ingest(self, spill: Spill) -> None:
         """Commit what a spill file holds, from where the last try came to."""
@@ -332,9 +333,3 @@ def _is_our_fault(error: Exception) -> bool:
     """Whether a record is to blame rather than the database."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     return isinstance(error, _OUR_FAULT) or state.startswith(_BAD_VALUE)
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong without the statement and its values, which hold what was said."""
-    cause = getattr(error, "orig", None) or error
-    return f"{type(cause).__name__}: {cause}"

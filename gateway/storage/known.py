@@ -34,14 +34,14 @@ class Bounded(dict[_Key, _Value], Generic[_Key, _Value]):
 class Known:
     """The facets, messages and histories that one connection has seen, and the key of the hashes."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, started: set[str]) -> None:
+        """``started``: interactions in flight that were written, or nearly were, by whichever connection."""
         self._hash = blake2b(key=key[:64], digest_size=HASH)
         self._pieces: Bounded[bytes, bytes] = Bounded(1000)
         self.facets: Bounded[tuple[object, ...], int] = Bounded()
         self.used: Bounded[bytes, int] = Bounded()
         """When the use of a message or history was last written down, by its hash."""
-        self.started: set[str] = set()
-        """Interactions in flight that were written, or nearly were: this one is not forgotten."""
+        self.started = started
 
     def hash_of_piece(self, content: bytes) -> bytes:
         """Return the hash of what is likely to come again, such as the beginning of every request of a client."""

@@ -1,15 +1,18 @@
-"""Values that a database refuses, made into ones that it takes.
+"""Values that a database refuses, made into ones that it takes; and what it says of them, without them.
 
 What clients and providers say is stored: a null character (PostgreSQL has none in text), half of a surrogate pair,
 a number of more than 64 bits, a time that is none. One such value must not hold up a batch for ever.
 """
 
 import math
+import re
 from typing import Any, TypeVar
 
 import msgspec
 
 _Value = TypeVar("_Value", bound=msgspec.Struct)
+_VALUE = re.compile(r"(invalid input for query argument \$\d+).*", re.DOTALL)
+"""How asyncpg says of a value that it does not fit, and then the value."""
 _LARGEST = 2**48
 """Of numbers that are added up: the sum has 64 bits too."""
 
@@ -42,7 +45,16 @@ def mended(value: Any) -> Any:
             return [mended(each) for each in value]
         case tuple():
             return tuple(mended(each) for each in value)
+        case msgspec.Struct():
+            return mended_struct(value)
     return value
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong without the statement and its values, which hold what was said."""
+    cause = getattr(error, "orig", None) or error
+    said = _VALUE.sub(r"\1", str(cause))
+    return f"{type(cause).__name__}: {said}"
 
 
 def _is_plain(text: str) -> bool:

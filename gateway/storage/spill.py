@@ -17,6 +17,7 @@ from time import monotonic
 import msgspec
 
 from gateway.core.record import Record, Started
+from gateway.storage.mending import mended_struct
 
 Entry = Started | Record
 
@@ -62,7 +63,7 @@ class Spill:
         """Add entries, all of them or none; raises ``OSError`` or ``SpillFull``."""
         frames: list[bytes] = []
         for entry in entries:
-            data = type(entry).__name__[:1].encode() + _encode(entry)
+            data = type(entry).__name__[:1].encode() + _encoded(entry)
             frames += (_HEAD.pack(len(data), zlib.crc32(data)), data)
         whole = b"".join(frames)
         if self.size + len(whole) > self._limit:
@@ -71,13 +72,13 @@ class Spill:
             left = memoryview(whole)
             while left:
                 left = left[os.write(self._file, left) :]
+            if (now := monotonic()) - self._synced > _SYNC:
+                os.fsync(self._file)
+                self._synced = now
         except OSError:
             os.ftruncate(self._file, self.size)
             raise
         self.size += len(whole)
-        if (now := monotonic()) - self._synced > _SYNC:
-            self._synced = now
-            os.fsync(self._file)
 
     def read(self, position: int, count: int) -> tuple[list[Entry], int]:
         """Return up to ``count`` entries from a position on, and where the next one begins.
@@ -117,6 +118,13 @@ class Spill:
         else:
             os.fsync(self._file)
         os.close(self._file)
+
+
+def _encoded(entry: Entry) -> bytes:
+    try:
+        return _encode(entry)
+    except (UnicodeError, OverflowError):  # half of a surrogate pair, or a number of more than 64 bits
+        return _encode(mended_struct(entry))
 
 
 def orphans(folder: Path) -> Iterator[Spill]:

@@ -127,14 +127,33 @@ async def test_whoever_was_not_let_in_leaves_a_line_and_no_row(stored):
     assert log.counts() == {"not_admitted": 1, "dropped": 0}
 
 
-async def test_a_batch_that_can_not_be_taken_is_counted_as_dropped(stored):
+async def test_lines_that_can_not_be_written_cost_no_records(stored):
     def broken(_lines):
         raise BlockingIOError
 
+    i = interaction()
+    i.principal = Principal("support")
     log = stage(stored, broken)
     with pytest.raises(BlockingIOError):
-        await log.on_done([interaction(), interaction()])
-    assert (stored.records, log.counts()) == ([], {"not_admitted": 0, "dropped": 2})
+        await log.on_done([i, interaction()])
+    assert [r.id for r in stored.records] == [i.id]
+    assert log.counts() == {"not_admitted": 1, "dropped": 0}
+
+
+async def test_one_that_can_not_be_read_costs_no_others(stored):
+    class Unreadable(Chat):
+        @property
+        def pieces(self):
+            raise ZeroDivisionError
+
+    first, odd, last = (talked(b'{"messages":[' + b" " * 3000 + b"]}") for _ in range(3))
+    odd.request = Unreadable(odd.request.body)
+    written = []
+    log = stage(stored, written.extend)
+    await log.on_done([first, odd, last])
+    assert [r.id for r in stored.records] == [first.id, last.id]
+    assert [line["id"] for line in written] == [first.id, last.id]
+    assert log.counts() == {"not_admitted": 0, "dropped": 1}
 
 
 async def test_a_beginning_is_stored_with_whose_it_is(stored):

@@ -84,8 +84,8 @@ async def test_hashes_are_keyed(database):
     from gateway.storage.known import Known
 
     content = b"yes"
-    assert Known(b"one key").hash(content) != Known(b"another").hash(content)
-    assert Known(b"one key").hash(content) == Known(b"one key").hash(content)
+    assert Known(b"one key", set()).hash(content) != Known(b"another", set()).hash(content)
+    assert Known(b"one key", set()).hash(content) == Known(b"one key", set()).hash(content)
 
 
 async def test_a_rolled_back_batch_is_not_believed_to_be_there(database):

@@ -71,7 +71,7 @@ async def write(
     content = await _write_contents(connection, batch, placed)
     batch.add(_add, [_row(record, facet, content.get(record.id)) for record, facet in placed])
     usage.add(batch, records)
-    # A start that another connection wrote stays, until `close_lost` finds that its interaction is there.
+    # A start that another process wrote stays, until `close_lost` finds that its interaction is there.
     batch.add(_end, [(id_,) for id_ in sorted(ended & started)])
     await batch.run(connection)
     started -= ended
