@@ -124,3 +124,10 @@ async def test_a_body_that_breaks_off_gives_what_came_of_it():
         await found.content.readany()
     with pytest.raises(aiohttp.ClientPayloadError):
         await without_lent_key(answer(aiohttp.ClientPayloadError("cut")), KEY).content.readany()
+
+
+async def test_what_breaks_off_inside_of_the_key_does_not_tell_its_beginning():
+    found = without_lent_key(answer(b"no: " + RAW[:15], aiohttp.ClientPayloadError("cut")), KEY)
+    assert await found.content.readany() == b"no: "
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await found.content.readany()

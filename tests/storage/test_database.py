@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import ssl
 import stat
 import sys
 import traceback
@@ -11,17 +12,19 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, select, text
+from sqlalchemy import event, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from bench import million
+from gateway.core.record import Started
 from gateway.settings import SettingsError
 from gateway.storage import migrate as migrating
 from gateway.storage.database import Database, DatabaseUnusable
 from gateway.storage.queries import interactions, listing
 from gateway.storage.queries.listing import Filter
+from gateway.storage.tables import in_flight, metadata, usage_by_hour
 from gateway.storage.tables import interactions as rows
-from gateway.storage.tables import metadata, usage_by_hour
+from gateway.tasks import spawn
 from tests.storage.conftest import KEY
 from tests.storage.made import count, record, store
 
@@ -323,3 +326,62 @@ async def test_what_an_earlier_version_had_in_hand_is_lost_all_the_same(url, mon
         found = await listing.one(connection, "1")
     assert (found["outcome"], found["agent"], found["team"]) == ("lost", "support", None)
     await now.close()
+
+
+async def test_who_is_cancelled_while_it_waits_to_begin_holds_no_lock_afterwards(database, url):
+    file = path(url)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def write():
+        async with database.write() as connection:
+            await connection.execute(text("UPDATE state SET value = value"))
+
+    waiting = spawn(write(), name="waiting")
+    await asyncio.sleep(0.3)
+    waiting.cancel()
+    other.execute("COMMIT")
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    other.execute("PRAGMA busy_timeout = 500")
+    other.execute("BEGIN IMMEDIATE")  # would be locked
+    other.execute("COMMIT")
+    other.close()
+    await write()
+
+
+async def test_a_cancellation_is_not_lost_with_the_connection(database):
+    with pytest.raises(asyncio.CancelledError):
+        async with database.write() as connection:
+            await connection.execute(text("UPDATE state SET value = value"))
+            await connection.invalidate()
+            raise asyncio.CancelledError
+    await store(database, record())
+
+
+async def test_what_is_wrong_with_connecting_is_no_fault_of_a_record(database):
+    def refuse(*_):
+        raise ssl.SSLCertVerificationError("certificate has expired")
+
+    await database.close()
+    event.listen(database._writer.sync_engine, "do_connect", refuse)
+    with pytest.raises(ConnectionError, match="certificate has expired"):
+        await store(database, record())
+    event.remove(database._writer.sync_engine, "do_connect", refuse)
+    await store(database, record())
+
+
+async def test_a_start_is_over_whichever_connection_writes_its_end(database):
+    begun = Started("a", 1.0, "w1", "acme", "POST /x")
+    async with database.write() as connection:
+        await interactions.write(connection, [begun], [])
+    await database._writer.dispose()
+    await store(database, record(id="a"))
+    assert await count(database, in_flight) == 0
+
+
+async def test_an_error_says_nothing_of_what_was_to_be_stored(database):
+    with pytest.raises(DBAPIError) as caught:
+        async with database.write() as connection:
+            await connection.execute(text("UPDATE nowhere SET x = :said"), {"said": "the secret prompt"})
+    assert "secret" not in str(caught.value)

@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from gateway.storage.mending import mended, mended_struct
+from gateway.core.record import Saved
+from gateway.storage.mending import mended, mended_struct, reason
 from tests.storage.made import record
 
 
@@ -33,3 +35,15 @@ def test_a_record():
     plain = record(agent="a")
     assert mended_struct(plain) == plain
     assert mended_struct(record(agent="\0")).agent == "\ufffd"
+
+
+def test_a_reason_holds_no_values():
+    said = "invalid input for query argument $3: 'the secret prompt,\nall of it' (expected an int)"
+    error = DBAPIError("UPDATE x", [("another secret",)], ValueError(said))
+    assert reason(error) == "ValueError: invalid input for query argument $3"
+    assert reason(OSError("gone")) == "OSError: gone"
+
+
+def test_values_inside_of_others_are_mended_too():
+    found = mended_struct(record(saved=Saved(cache=2**70, toon=1)))
+    assert (found.saved.cache, found.saved.toon) == (2**48, 1)

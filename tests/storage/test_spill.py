@@ -116,3 +116,25 @@ def test_only_the_files_of_the_dead_are_taken(tmp_path, spill):
         orphan.clear()
         orphan.close()
     assert [path.name for path in tmp_path.iterdir()] == ["w1.spill"]
+
+
+@pytest.mark.parametrize("odd", [{"client": "caf\udce9"}, {"input_tokens": 2**70}, {"notes": {"\ud800": 1}}])
+def test_what_can_not_be_written_as_it_is_is_mended(spill, odd):
+    spill.append([record("a", **odd), record("b")])
+    assert [entry.id for entry in everything(spill)] == ["a", "b"]
+
+
+def test_a_file_that_can_not_be_forced_to_the_disk_holds_nothing_of_it(spill, monkeypatch):
+    spill.append([record("a")])
+    size = spill.size
+
+    def full(_file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gateway.storage.spill._SYNC", -1)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        spill.append([record("b")])
+    monkeypatch.undo()
+    assert (spill.size, spill.path.stat().st_size) == (size, size)
+    assert [entry.id for entry in everything(spill)] == ["a"]
