@@ -16,6 +16,7 @@ from gateway.settings import is_loopback
 
 _CACHE_SIZE = 1024
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_@:~-][A-Za-z0-9_.@:~-]*)+/?")
+_VALUE = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?)(?::([0-9]{1,5}))?")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -77,6 +78,17 @@ def host_name(host: str) -> str:
     if not match or (match[2] and int(match[2]) > 65535):
         return ""
     return match[1].lower().removesuffix(".")
+
+
+def is_value(segment: str) -> bool:
+    """Whether a raw segment stands for one text, whatever that holds: for who decodes it once, and only looks it up."""
+    if not _VALUE.fullmatch(segment):
+        return False
+    try:
+        unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def check_path(path: str) -> None:

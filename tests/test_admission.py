@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import HttpVersion10, HttpVersion11
 
-from gateway.admission import Admission, check_path
+from gateway.admission import Admission, check_path, is_value
 from gateway.core.errors import BadRequest, UpgradeRequired
 
 
@@ -151,3 +151,17 @@ def test_what_is_remembered_is_bounded(loopback):
     for number in range(3000):
         admitted(loopback, host=f"127.0.0.{number % 250}:{number}")
     assert len(loopback._hosts) <= 1024
+
+
+@pytest.mark.parametrize(
+    "segment", ["a", "user%2F42", "..", "%2e%2E", "a;b", "%00", "%0a", "%25", "caf%C3%A9", "a+b@c"]
+)
+def test_segments_that_stand_for_one_text(segment):
+    assert is_value(segment)
+
+
+@pytest.mark.parametrize(
+    "segment", ["", "a/b", "a\\b", "a#b", "a?b", "%", "%2", "%zz", "%ff", "%ed%a0%80", "a b", "\u00e9", "a\n"]
+)
+def test_segments_that_do_not(segment):
+    assert not is_value(segment)

@@ -181,7 +181,7 @@ def test_what_the_readme_shows_can_be_written(elsewhere):
         ),
         (
             "[[prices]]\nprovider = 'a'\nmodel = 'm'\ninput = -1",
-            r":4: prices\[0\]\.input: it is a finite number",
+            r":4: prices\[0\]\.input: it is dollars per million tokens, from 0",
         ),
         ("default_policies.call = 'block'", r":1: default_policies\.call: 'block' is none of"),
         (

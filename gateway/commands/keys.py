@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC
 from time import time
 
 import msgspec
@@ -17,7 +17,7 @@ from gateway import app, secrets
 from gateway.commands import CommandError, printable, stored
 from gateway.commands.options import Commands, begin, command, moment, text
 from gateway.core.credentials import VIRTUAL_KEY
-from gateway.core.entities import VirtualKey
+from gateway.core.entities import OVER, VirtualKey, is_over
 from gateway.core.interaction import new_id
 from gateway.core.snapshot import Snapshot
 from gateway.secrets import HINTED, Keyring
@@ -87,8 +87,8 @@ async def _creating(settings: Settings, arguments: argparse.Namespace) -> int:
         if found := key.problem() or snapshot.dangling(key):
             field = found[0].partition("[")[0]
             raise CommandError(f"--{_OPTIONS.get(field, field)}: {found[1]}")
-        if _state(key) == "expired":
-            raise CommandError("--expires: this is over already")
+        if is_over(key.expires):
+            raise CommandError(f"--expires: {OVER}")
         async with database.write() as connection:
             await entities.create(connection, _KIND, key, stored.actor())
     print(secret)
@@ -126,7 +126,7 @@ def _row(key: VirtualKey) -> tuple[str, ...]:
 def _state(key: VirtualKey) -> str:
     if key.revoked:
         return "revoked"
-    return "expired" if key.expires and key.expires <= datetime.now(UTC) else "active"
+    return "expired" if is_over(key.expires) else "active"
 
 
 def _revoke(arguments: argparse.Namespace) -> int:

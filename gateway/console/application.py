@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.admission import check_framing, check_path
+from gateway.admission import check_framing
 from gateway.client import read_body as receive
 from gateway.console.access import Access
 from gateway.console.actors import NOBODY, Actor
@@ -108,7 +108,7 @@ class Console:
         host = read.get("host", "")
         check_framing(request, read)
         self._sites.check_host(request, host)
-        check_path(path)
+        self.routes.check(path)
         route, params = self.routes.find(request.method, path)
         visit.route, visit.target = route, next(iter(params.values()), "")
         visit.actor = actor = self._access.identify(request, host, visit.peer)

@@ -69,7 +69,7 @@ async def _failures() -> AsyncIterator[None]:
     try:
         yield
     except InvalidFilter as error:
-        raise Refusal(400, f"{error}.") from None
+        raise Refusal(400, f"{error}.", error.field) from None
     except Conflict:
         raise Refusal(409, "There is one with this id, name or key already.") from None
     except (SQLAlchemyError, OSError) as error:

@@ -4,8 +4,9 @@ What the gateway itself sets (ids, hashes) is no field of a request, so nobody c
 file are shown and never changed. The secret of a key or token is shown once, in the answer that makes it.
 """
 
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import time
 from typing import Any
 
@@ -18,11 +19,12 @@ from gateway.console.refusals import Refusal, not_found
 from gateway.console.routes import Call, Reply, Route
 from gateway.console.shapes import Listed
 from gateway.core.credentials import PREFIX
-from gateway.core.entities import KINDS, Entity
+from gateway.core.entities import KINDS, OVER, SLUG, Entity, is_over
 from gateway.core.interaction import new_id
 from gateway.secrets import HINTED, Keyring, new_virtual_key
 from gateway.settings import UNENFORCED
 from gateway.storage.queries import entities, state
+from gateway.storage.queries.filter import InvalidCursor
 
 _ROLES = {"console_tokens": (Role.ADMIN, Role.ADMIN)}
 """Who may look, and who may change; those that are not here take ``READ`` and ``OPERATE``."""
@@ -30,8 +32,9 @@ _ELSEWHERE = frozenset({"provider_secrets"})
 _HIDDEN = frozenset({"hash", "ciphertext"})
 _FIXED = frozenset({"slug"})
 """Names by which other things, and what was recorded, know an entity."""
-_CREATED = "~"
-"""How a cursor begins that is beyond the rows of the file; no id does."""
+_DECLARED, _CREATED = "-", "~"
+"""How a cursor begins that is among the rows of the file, and one that is beyond them; no id does."""
+_CURSOR = re.compile(rf"{_DECLARED}{SLUG.pattern}|{_CREATED}(?:{SLUG.pattern})?")
 _IN_VAIN = "kept, but NOT enforced by this version"
 
 _log = structlog.get_logger()
@@ -97,13 +100,16 @@ class EntityRoutes:
 
     async def _list(self, call: Call) -> Any:
         query: Listed = call.query
-        after, limit = query.after or "", query.limit
+        after, limit = _DECLARED if query.after is None else query.after, query.limit
+        if query.after is not None and not _CURSOR.fullmatch(after):
+            raise Refusal(400, f"{InvalidCursor()}.", "after")
         items: list[Entity] = []
-        if not after.startswith(_CREATED):
-            declared = [row for row in self._data.declared(self._kind) if row.id > after]
+        if after.startswith(_DECLARED):
+            last = after.removeprefix(_DECLARED)
+            declared = [row for row in self._data.declared(self._kind) if row.id > last]
             items, after = declared[:limit], _CREATED
             if len(declared) >= limit:
-                following = items[-1].id if len(declared) > limit else _CREATED
+                following = _DECLARED + items[-1].id if len(declared) > limit else _CREATED
                 return {"items": [_shown(item) for item in items], "next": following}
         async with self._data.read() as connection:
             rows, following_id = await entities.page(
@@ -125,7 +131,7 @@ class EntityRoutes:
             secret = _SECRETS[self._kind]()
             values |= {"hash": self._keyring.hash(secret), "hint": secret[: _HINT[self._kind]]}
         entity = self._type(**values, id=new_id(time()))
-        self._check(entity)
+        self._check(entity, values)
         async with self._data.write() as connection:
             await entities.create(connection, self._kind, entity, call.actor.name, call.peer)
         return self._changed(_shown(entity) | ({"secret": secret} if secret else {}))
@@ -141,7 +147,7 @@ class EntityRoutes:
                     409, "A revocation is final: create a new key in the place of this one.", "revoked"
                 )
             entity = msgspec.structs.replace(before, **changes)
-            self._check(entity)
+            self._check(entity, changes)
             await entities.update(connection, self._kind, entity, call.actor.name, call.peer)
         return self._changed(_shown(entity))
 
@@ -177,12 +183,14 @@ class EntityRoutes:
         if self._declared(id_):
             raise Refusal(409, f"This {self._noun} stands in the configuration file: change it there.")
 
-    def _check(self, entity: Entity) -> None:
+    def _check(self, entity: Entity, said: Mapping[str, Any]) -> None:
         """Raise ``Refusal`` for values that can't be, or that lead nowhere."""
-        for found in (entity.problem(), self._data.snapshot.dangling(entity)):
-            if found:
-                field, why = found
-                raise Refusal(400, f"{why[0].upper()}{why[1:]}.", field)
+        found = entity.problem() or self._data.snapshot.dangling(entity)
+        if not found and "expires" in said and is_over(said["expires"]):
+            found = "expires", OVER
+        if found:
+            field, why = found
+            raise Refusal(400, f"{why[0].upper()}{why[1:]}.", field)
         if any(row.natural_key == entity.natural_key for row in self._data.declared(self._kind)):
             raise Refusal(409, f"The configuration file has this {self._noun} already.")
 

@@ -68,7 +68,7 @@ class InteractionRoutes:
             ),
             Route(
                 method="GET", path="/api/sessions/{id}", role=Role.READ, scoped=True, handle=self._session,
-                answer=Session, summary="One session.",
+                answer=Session, any_value=True, summary="One session.",
             ),
             Route(
                 method="GET", path="/api/statistics", role=Role.READ, scoped=True, handle=self._statistics,

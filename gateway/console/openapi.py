@@ -13,6 +13,11 @@ from gateway.console.routes import Call, Route
 
 _REFERENCE = "#/components/schemas/{name}"
 
+_ANY_VALUE = (
+    "Any text, percent-encoded whole: a slash is %2F. Many clients take `.` and `..` out of a path, however they are "
+    "written: the filter of the list finds these."
+)
+
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the description of all routes."""
@@ -46,6 +51,7 @@ def _operation(route: Route, schemas: dict[Any, Any], parameters: dict[Any, list
     segments = (segment for segment in route.path.split("/") if segment.startswith("{"))
     placeholders = [
         {"name": segment[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        | ({"description": _ANY_VALUE} if route.any_value else {})
         for segment in segments
     ]
     done: dict[str, Any] = {"description": "Done."}

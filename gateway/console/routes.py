@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from gateway.admission import check_path, is_value
 from gateway.console.actors import Actor, Role
 from gateway.console.refusals import Refusal
 
@@ -71,12 +72,16 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The content type, if it answers with a ``Download``."""
     scoped: bool = False
     """Open to a virtual key too, which sees its own agent's data alone."""
+    any_value: bool = False
+    """Its last segment is a placeholder for any text, slashes and dots too: decoded once, and never part of a path."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.role, Role):
             raise TypeError(f"{self.method} {self.path} has no role")
         if self.write and self.scoped:
             raise ValueError(f"{self.method} {self.path}: a virtual key changes nothing here")
+        if self.any_value and (self.path.count("{") != 1 or "/" in self.path.partition("{")[2]):
+            raise ValueError(f"{self.method} {self.path}: the one placeholder must be at the end")
 
     @property
     def write(self) -> bool:
@@ -110,6 +115,12 @@ class Routes:
         self.all = tuple(sorted(routes, key=lambda route: route.path.count("{")))
         if len({(route.method, route.path) for route in self.all}) < len(self.all):
             raise ValueError("a route is there twice")
+        self._any_value = frozenset(route.path.partition("{")[0] for route in self.all if route.any_value)
+
+    def check(self, path: str) -> None:
+        """Raise ``BadRequest`` for a raw path that two servers may read in different ways."""
+        head, slash, last = path.rpartition("/")
+        check_path(head if head + slash in self._any_value and is_value(last) else path)
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route of a raw path that was admitted; raise ``Refusal`` if there is none."""

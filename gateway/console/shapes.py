@@ -10,12 +10,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.core.view import Message, Part
-from gateway.storage.queries.filter import Filter
+from gateway.storage.queries.filter import CLOSED, Filter
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 Money = Annotated[str, msgspec.Meta(description="Dollars, as a decimal number.")]
+# Described as closed here, and refused by the filter itself, which says what there is.
+Kind = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(CLOSED["error_kind"])})]
+Outcome = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(CLOSED["outcome"])})]
+Source = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(CLOSED["source"])})]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,11 +52,11 @@ class Filters(Query, frozen=True, kw_only=True):
     provider: Text | None = None
     model: Text | None = None
     status: Annotated[int, msgspec.Meta(ge=0, le=999)] | None = None
-    error_kind: Text | None = None
-    outcome: Text | None = None
+    error_kind: Kind | None = None
+    outcome: Outcome | None = None
     tool: Text | None = None
     blocked: bool | None = None
-    source: Text | None = None
+    source: Source | None = None
     q: Annotated[str, msgspec.Meta(min_length=1, max_length=256, description=_TERMS)] | None = None
 
     def filter(self) -> Filter:

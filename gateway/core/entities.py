@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -20,6 +20,8 @@ from gateway.core.patterns import glob_problem
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What stands for an entity in a URL or a header, and so holds no separator of either."""
 _HASH = re.compile(r"[0-9a-f]{64}")
+OVER = "this is over already"
+"""Said of an ``expires`` that nobody can mean; in the file it is what every key comes to."""
 _SLUG_RULE = "write letters, digits and . _ - only, at most 128, a letter or digit first"
 
 
@@ -332,6 +334,11 @@ KINDS: Mapping[str, type[Entity]] = {
 """Every kind by its name in the file and in the database."""
 
 
+def is_over(expires: datetime | None) -> bool:
+    """Whether a time has come."""
+    return expires is not None and expires <= datetime.now(UTC)
+
+
 def _first(conditions: Sequence[Condition | RuleCondition]) -> tuple[str, str] | None:
     """Return the first field of some conditions that can't be, and why."""
     for index, condition in enumerate(conditions):
@@ -351,6 +358,11 @@ _LISTED: Mapping[str, Callable[[str], str | None]] = {
 }
 """What each of a field's values must hold, whatever kind it is in: the function returns what is wrong."""
 _AMOUNT = (lambda value: 0 <= value < math.inf, "it is a finite number, not below 0")
+_DEAREST = 1_000_000
+_PRICE = (
+    lambda value: 0 <= value <= _DEAREST,
+    f"it is dollars per million tokens, from 0 to {_DEAREST:,}",
+)
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "slug": (lambda value: SLUG.fullmatch(value) is not None, _SLUG_RULE),
     **dict.fromkeys(
@@ -361,6 +373,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "a hash is the 64 hexadecimal digits that `llm-gateway keys hash` prints",
     ),
     "expires": (lambda value: value.tzinfo is not None, "a time has its offset: 2027-01-01T00:00:00Z"),
-    **dict.fromkeys(("amount", "input", "output", "cache_read", "cache_write", "cache_write_1h"), _AMOUNT),
+    "amount": _AMOUNT,
+    **dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"), _PRICE),
 }
 """What a field must hold, whatever kind it is in, and what is said otherwise."""

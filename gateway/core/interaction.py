@@ -120,7 +120,7 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     price: Mapping[str, str] | None = None
     """What was charged for a million tokens, and who lists that."""
     unknown_price: bool = False
-    """It used something, and nobody lists what that costs."""
+    """It used something, and what that costs is not known."""
     first_byte: float | None = None
     first_token: float | None = None
     last_token: float | None = None

@@ -12,6 +12,8 @@ import msgspec
 from gateway.core.view import Usage
 
 _ATTO_PER_NANO = 10**9
+_MOST = 2**48
+"""Nano-dollars of one amount, so that sums of many can be stored: no request costs a quarter of a million dollars."""
 _GENERAL = {
     "cache_read": "input",
     "cache_write": "input",
@@ -57,7 +59,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**rates, listed={"source": source, "model": model, **entries})
 
     def cost(self, usage: Usage) -> int | None:
-        """Return nano-dollars; ``None`` where some token has no rate."""
+        """Return nano-dollars; ``None`` where some token has no rate, or no such amount can be."""
         read = usage.cache_read_tokens or 0
         read_audio = min(usage.cache_read_audio_tokens or 0, read)
         written = usage.cache_write_tokens or 0
@@ -85,14 +87,14 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
                 if rate is None:
                     return None
                 total += tokens * rate
-        return _nano(total)
+        return known(_nano(total))
 
     def saved_by_cache(self, usage: Usage) -> int | None:
         """Return the nano-dollars by which tokens read from the cache were cheaper than others."""
         read = usage.cache_read_tokens
         if read is None or self.input is None or self.cache_read is None:
             return None
-        return _nano(read * (self.input - self.cache_read))
+        return known(_nano(read * (self.input - self.cache_read)))
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -108,6 +110,11 @@ class Price(msgspec.Struct, frozen=True):
             return tiers[0][1]
         whole = (usage.input_tokens or 0) + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
         return next((rates for above, rates in reversed(tiers) if whole > above), tiers[0][1])
+
+
+def known(nano: int | None) -> int | None:
+    """Return an amount; ``None`` for one that can't be: what made it, be it a count or a price, is wrong."""
+    return None if nano is None or abs(nano) > _MOST else nano
 
 
 def dollars(nano: int | None) -> str | None:

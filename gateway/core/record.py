@@ -8,6 +8,26 @@ from typing import Any
 
 import msgspec
 
+SOURCES = ("api", "chat", "dual_llm")
+OUTCOMES = (
+    "ok",
+    "client_error",
+    "client_cancelled",
+    "policy_blocked",
+    "budget_denied",
+    "rate_limited",
+    "overloaded",
+    "upstream_connect",
+    "upstream_timeout",
+    "upstream_reset",
+    "upstream_protocol",
+    "upstream_status",
+    "not_evaluated",
+    "draining",
+    "lost",
+    "internal",
+)
+
 
 class Body(msgspec.Struct, frozen=True, gc=False):
     """A request or an answer; a request's history is cut into its messages, so that each is stored once."""
@@ -60,7 +80,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Time-ordered (UUIDv7)."""
     parent_id: str | None = None
     source: str = "api"
-    """``api``, ``chat`` or ``dual_llm``."""
+    """One of ``SOURCES``."""
     started_at: float
     """Seconds since the epoch."""
     provider: str

@@ -31,6 +31,8 @@ Entities = Mapping[str, Sequence[Entity]]
 
 _REFERENCES = {"agent": "agents", "agents": "agents", "team": "teams", "teams": "teams"}
 """Fields that name other entities, and of which kind."""
+_SCOPES = {"agent": "agents", "team": "teams", "virtual_key": "virtual_keys"}
+"""The same of ``scope_id``, by the scope."""
 _Kind = TypeVar("_Kind", bound=Entity)
 _Named = TypeVar("_Named", Agent, Team, User)
 
@@ -61,14 +63,26 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """By provider and model."""
 
     def dangling(self, entity: Entity) -> tuple[str, str] | None:
-        """Return the first field that names what is not there, and what is wrong; ``None`` if there is none."""
+        """Return the first field that names what is not there, and what is wrong; ``None`` if there is none.
+
+        Users may be anybody: they need not be set up.
+        """
+        if isinstance(entity, Limit) and entity.scope in _SCOPES:
+            kind = _SCOPES[entity.scope]
+            there = (
+                {key.id for key in self.virtual_keys.values()}
+                if kind == "virtual_keys"
+                else getattr(self, kind)
+            )
+            if entity.scope_id not in there:
+                return "scope_id", _absent(kind)
         for field in entity.__struct_fields__:
             value = getattr(entity, field)
             for name in value if isinstance(value, tuple) else (value,):
                 if not name:
                     continue
                 if field in _REFERENCES and name not in getattr(self, _REFERENCES[field]):
-                    return field, f"there is none of this name among the {_REFERENCES[field]}"
+                    return field, _absent(_REFERENCES[field])
                 if field in ("provider", "providers") and name not in self.providers:
                     return field, "there is no such provider"
         return None
@@ -131,6 +145,10 @@ def build(
         model_optimization_rules=every(ModelOptimizationRule),
         prices={(price.provider, price.model): price for price in every(Price)},
     )
+
+
+def _absent(kind: str) -> str:
+    return f"there is none of this name among the {kind.replace('_', ' ')}"
 
 
 def _by_name(entities: Sequence[_Named]) -> dict[str, _Named]:

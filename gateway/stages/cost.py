@@ -7,6 +7,7 @@ import structlog
 
 from gateway.core import tokens
 from gateway.core.interaction import Interaction
+from gateway.core.price import known
 from gateway.core.record import Saved
 from gateway.core.stage import Stage
 from gateway.core.usage import estimate, is_withheld, needs_estimate, settled, size
@@ -50,25 +51,26 @@ class Cost(Stage):
 
     def _charge(self, i: Interaction) -> None:
         usage = i.completion.usage or Usage()
+        i.unknown_price = True
         if is_withheld(i, usage):
             return
         model = i.request.model or i.requested_model
-        i.unknown_price = True
         price = self._prices.find(i.provider, (i.completion.model, model), i.started_at, usage.service_tier)
         if price is None:
             return
         rates = price.rates(usage)
         own, beside = rates.cost(usage), self._beside(i, usage)
-        if own is None or beside is None:
+        total = None if own is None or beside is None else known(own + beside)
+        if total is None or beside is None:
             return
         i.unknown_price = False
-        i.cost = own + beside
+        i.cost = total
         i.price = rates.listed
         i.baseline_cost = i.cost
         optimized = None
         if model != i.requested_model:
             baseline = self._cost(i, (i.requested_model,), usage)
-            i.baseline_cost = None if baseline is None else baseline + beside
+            i.baseline_cost = None if baseline is None else known(baseline + beside)
             optimized = None if i.baseline_cost is None else i.baseline_cost - i.cost
         i.saved = Saved(i.saved.toon, optimized, rates.saved_by_cache(usage))
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import structlog
 from aioprometheus.collectors import Registry
 
 from gateway.core.errors import ErrorKind
@@ -36,6 +37,8 @@ _UPSTREAM = frozenset(
     }
 )
 """Outcomes that are the provider's doing, or that of the way to it."""
+
+_log = structlog.get_logger()
 
 
 class _Model(NamedTuple):
@@ -122,11 +125,14 @@ class Metrics(Stage):
         self._cost = counter("llm_cost_total", "Dollars, where the price is known.", *whose)
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
-        """Count each."""
+        """Count each; one that can't be must not cost the others of its batch their counts."""
         for i in batch:
-            self._count(i)
-            if i.attempts and not i.endpoint.opaque:
-                self._measure(i)
+            try:
+                self._count(i)
+                if i.attempts and not i.endpoint.opaque:
+                    self._measure(i)
+            except Exception:  # noqa: BLE001  # as above: whatever a provider said, the next one is counted
+                _log.exception("an interaction could not be counted", id=i.id)
 
     def _count(self, i: Interaction) -> None:
         """Count what every interaction has."""

@@ -113,6 +113,8 @@ async def test_a_file_is_there_when_it_is_whole(tmp_path):
         (["--from", "yesterday"], 2, "--from: 'yesterday' is no time"),
         (["--status", "many"], 2, "--status: invalid int value: 'many'"),
         (["--status", "12345"], 1, "`status` is a number of three digits"),
+        (["--outcome", "bogus"], 1, "`outcome` is one of ok, client_error, client_cancelled,"),
+        (["--source", "bogus"], 1, "`source` is one of api, chat, dual_llm"),
         (["--agent", "\udcff"], 1, "`agent` holds what can't be"),
     ],
 )

@@ -4,6 +4,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from gateway.core.record import Saved
 from tests.console.conftest import ADMIN
 from tests.console.test_entities import CHANGES, NEW, PATHS
 from tests.console.test_interactions import REQUEST, RESPONSE, record
@@ -39,7 +40,7 @@ SAID = {
     "tools": ("look",),
     "cost": 5,
     "baseline_cost": 6,
-    "saved": {"toon": 1, "cache": 2},
+    "saved": Saved(toon=1, cache=2),
     **dict.fromkeys(
         (
             "input_tokens",

@@ -1,10 +1,13 @@
 """What is set up through the API: every kind alike."""
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 
-from gateway.core.entities import KINDS
+from gateway.core.entities import KINDS, VirtualKey
 from gateway.settings import UNENFORCED
+from gateway.storage.queries import entities
 from tests.console.conftest import ADMIN, stored
 
 NEW = {
@@ -107,7 +110,12 @@ async def test_what_the_gateway_sets_nobody_else_does(running, kind):
         ("limits", {"kind": "cost", "scope": "agent"}, "scope_id"),
         ("limits", {"kind": "cost", "amount": -1}, "amount"),
         ("limits", {"kind": "beer"}, "kind"),
+        ("limits", {"kind": "cost", "scope": "agent", "scope_id": "nobody"}, "scope_id"),
+        ("limits", {"kind": "cost", "scope": "team", "scope_id": "support"}, "scope_id"),
+        ("limits", {"kind": "cost", "scope": "virtual_key", "scope_id": "support"}, "scope_id"),
         ("prices", {"provider": "nowhere", "model": "m"}, "provider"),
+        ("prices", {"provider": "openai", "model": "m", "input": 1e300}, "input"),
+        ("prices", {"provider": "openai", "model": "m", "cache_write_1h": 1_000_001}, "cache_write_1h"),
         ("tool_invocation_policies", {"tool": "x", "action": ""}, "action"),
         (
             "tool_invocation_policies",
@@ -133,6 +141,42 @@ async def test_what_the_gateway_sets_nobody_else_does(running, kind):
 async def test_what_can_not_be(running, kind, values, path):
     status, body, _ = await running.ask("POST", PATHS[kind], ADMIN, json=values)
     assert (status, body["error"].get("path")) == (400, path), body
+
+
+@pytest.mark.parametrize("kind", ["virtual_keys", "console_tokens"])
+async def test_nothing_is_made_that_is_over_already(running, kind):
+    over = {"expires": "2020-01-01T00:00:00Z"}
+    made = await running.made(ADMIN, PATHS[kind], **NEW[kind])
+    for method, path, body in (
+        ("POST", PATHS[kind], NEW[kind] | over),
+        ("PATCH", f"{PATHS[kind]}/{made['id']}", over),
+    ):
+        status, refused, _ = await running.ask(method, path, ADMIN, json=body)
+        assert (status, refused["error"]["path"]) == (400, "expires")
+        assert refused["error"]["message"] == "This is over already."
+
+
+async def test_what_has_expired_can_be_changed(running):
+    made = await running.made(ADMIN, "/api/virtual-keys", **NEW["virtual_keys"])
+    async with running.database.write() as connection:
+        key = await entities.read(connection, "virtual_keys", made["id"], VirtualKey)
+        expired = msgspec.structs.replace(key, expires=datetime(2020, 1, 1, tzinfo=UTC))
+        await entities.update(connection, "virtual_keys", expired, "a test")
+    path = f"/api/virtual-keys/{made['id']}"
+    assert (await running.ask("PATCH", path, ADMIN, json={"revoked": True}))[0] == 200
+
+
+async def test_a_limit_of_a_key_names_it_by_its_id(running):
+    key = await running.made(ADMIN, "/api/virtual-keys", **NEW["virtual_keys"])
+    limit = {"kind": "cost", "scope": "virtual_key", "scope_id": key["id"]}
+    await running.made(ADMIN, "/api/limits", **limit)
+
+
+@pytest.mark.parametrize("after", ["zzz", "", "~~x", "-", "~/", "-a b", "0"])
+async def test_a_cursor_that_is_none_is_said(running, after):
+    for kind in NEW:
+        status, body, _ = await running.ask("GET", f"{PATHS[kind]}?after={after}", ADMIN)
+        assert (status, body["error"].get("path")) == (400, "after"), kind
 
 
 async def test_a_change_is_held_to_the_same_rules(running):

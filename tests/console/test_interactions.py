@@ -1,5 +1,6 @@
 """The interaction log through the API: lists, one interaction, bodies, export, sessions, statistics."""
 
+import asyncio
 from urllib.parse import quote
 
 import orjson
@@ -116,12 +117,77 @@ async def test_every_filter_filters(running):
         ({"blocked": "perhaps"}, "blocked"),
         ({"agent": "a\0b"}, "agent"),
         ({"colour": "red"}, "colour"),
-        ({"q": "abc", "after": "'; DROP TABLE interactions; --"}, None),
+        ({"q": "abc", "after": "'; DROP TABLE interactions; --"}, "after"),
+        ({"after": "zzz"}, "after"),
+        ({"outcome": "bogus"}, "outcome"),
+        ({"outcome": "null"}, "outcome"),
+        ({"error_kind": "bogus"}, "error_kind"),
+        ({"source": "bogus"}, "source"),
     ],
 )
 async def test_a_filter_that_can_not_be(running, query, path):
-    status, body = await get(running, "/api/interactions", **query)
-    assert (status, body["error"].get("path")) == (400, path)
+    for of in ("interactions", "sessions", "interactions/export"):
+        if of == "interactions/export" and not {"after", "limit"}.isdisjoint(query):
+            continue  # it has no pages
+        if of == "sessions" and "q" in query:
+            continue
+        status, body = await get(running, f"/api/{of}", **query)
+        assert (status, body["error"].get("path")) == (400, path), of
+
+
+async def test_a_filter_of_a_closed_set_says_what_there_is(running):
+    for name, values in (
+        ("outcome", "ok, client_error, client_cancelled,"),
+        ("error_kind", "rate_limit, authentication,"),
+        ("source", "api, chat, dual_llm."),
+    ):
+        _, body = await get(running, "/api/interactions", **{name: "bogus"})
+        assert f"`{name}` is one of {values}" in body["error"]["message"]
+
+
+SESSIONS = [
+    "user/42",
+    "a\\b",
+    "a;b",
+    "a%2fb",
+    "%252F",
+    "a#b",
+    "a?b",
+    "..",
+    ".",
+    "...",
+    "/",
+    "//",
+    "../x",
+    "a\nb",
+    " ",
+    "\u202e",
+    "\uff0e\uff0e",
+]
+
+
+async def test_every_session_that_is_listed_can_be_opened(running):
+    await running.rows(*(record(n, session=name) for n, name in enumerate(SESSIONS)))
+    listed = await ids(running, path="/api/sessions")
+    assert sorted(listed) == sorted(SESSIONS)
+    for name in listed:
+        # As one encodes it, and with everything encoded.
+        for path in (quote(name, safe=""), "".join(f"%{byte:02x}" for byte in name.encode())):
+            status, head, body = await raw_get(running, f"/api/sessions/{path}")
+            assert (status, orjson.loads(body).get("id")) == (200, name), (path, head)
+        # The way for clients that take dots out of a path.
+        assert await ids(running, path="/api/sessions", session=name) == [name]
+
+
+async def raw_get(running, path):
+    """Ask for a path exactly as it is written."""
+    url = URL(running.url)
+    raw = f"GET {path} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer {ADMIN}\r\nConnection: close\r\n\r\n"
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(raw.encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return int(head.split()[1]), head, body
 
 
 async def test_one_interaction_and_what_was_said(running):

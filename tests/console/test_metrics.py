@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from statistics import median
 
+import msgspec
 import pytest
 import pytest_asyncio
 from aioprometheus.collectors import Registry
@@ -123,6 +124,11 @@ async def test_it_reconciles_with_the_log(gate):
     await gate.ask(CHAT.request(stream=True), [head(), begin(), say("Hi"), stall()], client=leave(b"Hi"))
     await gate.ask(request("/v1/openai/models"), [whole(b"{}")])
     after, records = await reconciled(gate.gateway)
+    # What was refused or failed used nothing; what used something has no price here, or has one: both count alike.
+    sums = msgspec.json.decode((await fetch(gate.gateway.console_port, "/api/statistics?by=provider")).body)
+    unpriced = {row["provider"]: row["unpriced"] for row in sums["items"] if row["unpriced"]}
+    assert unpriced == {k: n for k, n in after.values("gateway_unknown_price_total", "provider").items() if n}
+    assert 0 < sum(unpriced.values()) < after.total("gateway_requests_total")
     new = records[len(old) :]
     assert len(new) == len(MIX) * 3 + 3, "all but the path that leads nowhere"
     assert len({record["outcome"] for record in new}) >= 5

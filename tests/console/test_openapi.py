@@ -31,6 +31,9 @@ def test_what_is_said_of_a_route():
     }
     [identifier] = paths["/api/things/{id}"]["get"]["parameters"]
     assert (identifier["name"], identifier["in"], identifier["required"]) == ("id", "path", True)
+    assert "description" not in identifier
+    [text] = paths["/api/texts/{id}"]["get"]["parameters"]
+    assert "percent-encoded whole" in text["description"]
     assert set(paths["/api/things/{id}"]["delete"]["responses"]) == {"204", "4XX", "5XX"}
 
 

@@ -52,6 +52,13 @@ def test_every_kind_has_its_rate(usage, nano):
     assert RATES.cost(usage) == nano + REQUEST
 
 
+@pytest.mark.parametrize(("tokens", "nano"), [(2**48, 2**48), (2**48 + 1, None), (10**30, None)])
+def test_an_amount_that_can_not_be_is_not_known(tokens, nano):
+    a_nano = Rates.of("list", "m", {"input": 0.001, "cache_read": 0})
+    assert a_nano.cost(Usage(tokens)) == nano
+    assert a_nano.saved_by_cache(Usage(cache_read_tokens=tokens)) == nano
+
+
 def test_a_kind_that_is_not_listed_costs_what_its_kind_does_in_general():
     assert PLAIN.cost(Usage(1, 2, 4, 8, 4, 1, 1, 2, 1, 1)) == 13 * 3_000 + 2 * 15_000
     assert PLAIN.cost(Usage(web_searches=9)) == 0

@@ -45,10 +45,21 @@ def test_a_slug_can_not_take_the_place_of_another_ones_id():
         (VirtualKey(name="k", providers=("acme", "acne")), "providers"),
         (Price(provider="acne", model="m"), "provider"),
         (Limit(kind="cost", scope_id="nobody"), None),
+        (Limit(kind="cost", scope="agent", scope_id="support"), None),
+        (Limit(kind="cost", scope="agent", scope_id="care"), "scope_id"),
+        (Limit(kind="cost", scope="team", scope_id="2"), None),
+        (Limit(kind="cost", scope="team", scope_id="support"), "scope_id"),
+        (Limit(kind="cost", scope="user", scope_id="anybody"), None),
+        (Limit(kind="cost", scope="virtual_key", scope_id="k1"), None),
+        (Limit(kind="cost", scope="virtual_key", scope_id="ci"), "scope_id"),
     ],
 )
 def test_what_is_named_must_be_there(entity, field):
-    entities = {"agents": [Agent(id="1", slug="support")], "teams": [Team(id="2", slug="care")]}
+    entities = {
+        "agents": [Agent(id="1", slug="support")],
+        "teams": [Team(id="2", slug="care")],
+        "virtual_keys": [VirtualKey(id="k1", name="ci", hash=HASH)],
+    }
     found = build(entities, providers={"acme": None}).dangling(entity)
     assert (found and found[0]) == field
 

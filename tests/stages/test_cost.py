@@ -4,6 +4,7 @@ import asyncio
 import threading
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from gateway.core import tokens
@@ -94,6 +95,21 @@ async def test_other_runs_are_charged_at_their_own_price(model, beside):
     assert i.cost == (None if beside is None else 35_000 + beside)
     assert i.baseline_cost == i.cost
     assert i.unknown_price is (beside is None)
+
+
+async def test_a_cost_that_can_not_be_is_not_known():
+    rows = {("acme", "gpt-4o"): SimpleNamespace(input=1e6, output=1e6)}
+    i = await settle(finished(*ANSWER, Usage(10**12, 0)), rows=rows)
+    assert (i.usage_source, i.cost, i.baseline_cost, i.unknown_price) == ("reported", None, None, True)
+    half = Usage(2**48 // 10**9 - 1, 0)
+    i = await settle(finished(*ANSWER, msgspec.structs.replace(half, others=(("", half),))), rows=rows)
+    assert (i.cost, i.unknown_price) == (None, True)
+    assert (await settle(finished(*ANSWER, half), rows=rows)).cost == (2**48 // 10**9 - 1) * 10**9
+
+
+async def test_what_a_provider_does_not_say_has_no_known_cost():
+    i = await settle(finished(*ANSWER, Usage(None, 3, input_is_null=True)))
+    assert (i.usage_source, i.cost, i.unknown_price) == ("reported", None, True)
 
 
 async def test_a_batch_that_comes_again_changes_nothing():

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from aioprometheus.collectors import Registry
@@ -20,6 +21,7 @@ from gateway.core.errors import (
 from gateway.core.interaction import Interaction, Principal, new_id
 from gateway.core.provider import Endpoint, Provider, Row
 from gateway.core.view import ReasoningDelta, TextDelta, Usage
+from gateway.stages import metrics as module
 from gateway.stages.metrics import Metrics
 from tests.harness.scrape import Scrape
 
@@ -80,6 +82,19 @@ async def test_a_stream():
     assert shown.total("gateway_unknown_price_total") == 0
     assert shown.total("llm_request_duration_seconds_count", **WHOSE, status_code="200") == 1
     assert {tuple(s.labels) for s in shown.samples if s.name == "llm_cost_total"} == {tuple(sorted(WHOSE))}
+
+
+async def test_one_that_can_not_be_counted_costs_no_other_its_counts(monkeypatch):
+    logged = []
+    monkeypatch.setattr(
+        module, "_log", SimpleNamespace(exception=lambda _, **said: logged.append(said["id"]))
+    )
+    fine, broken, last = interaction(), interaction(), interaction()
+    broken.cost = 10**400
+    shown = await counted(fine, broken, last)
+    assert shown.total("llm_request_duration_seconds_count", model="m-1") == 3
+    assert shown.total("gateway_requests_total") == 3
+    assert logged == [broken.id]
 
 
 async def test_a_whole_answer_has_no_tokens_in_time():

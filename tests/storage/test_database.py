@@ -108,6 +108,8 @@ async def test_sums_of_an_earlier_revision_are_made_anew_from_the_rows(database,
     """Revision 0001 had 0 where nothing was known: here it has nothing at all."""
     await store(database, *million.records(500, seed=7))
     await store(database, record(user="nobody knows"))
+    await store(database, record(user="unpriced", usage_source="estimated", notes={"usage_source": 1}))
+    await store(database, record(user="free", notes={"said": '"usage_source":"reported"'}))
     sums = select(usage_by_hour).order_by(*usage_by_hour.primary_key)
     async with database.read() as connection:
         expected = (await connection.execute(sums)).all()
@@ -119,6 +121,8 @@ async def test_sums_of_an_earlier_revision_are_made_anew_from_the_rows(database,
     async with database.read() as connection:
         assert (await connection.execute(sums)).all() == expected
     assert any(row.cost is None for row in expected)
+    unpriced = {row.user: row.unpriced for row in expected}
+    assert [unpriced[user] for user in ("nobody knows", "unpriced", "free")] == [0, 1, 0]
 
 
 async def test_a_start_with_no_database_needs_no_alembic(url):

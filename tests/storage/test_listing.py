@@ -5,7 +5,7 @@ import random
 import pytest
 
 from bench import million
-from gateway.storage.queries import listing, search
+from gateway.storage.queries import listing, search, sessions
 from gateway.storage.queries.filter import first_id
 from gateway.storage.queries.listing import Filter, InvalidFilter
 from tests.storage.made import START, record, store
@@ -122,6 +122,9 @@ async def test_search_finds_what_occurs(filled, url):
         {"agent": "\0"},
         {"session": "\ud800"},
         {"status": 10**20},
+        {"outcome": "bogus"},
+        {"error_kind": "bogus"},
+        {"source": "bogus"},
     ],
 )
 async def test_what_can_not_be_asked_for_is_said(database, wanted):
@@ -135,9 +138,9 @@ async def test_a_cursor_that_is_none_is_said(database, after):
     async with database.read() as connection:
         with pytest.raises(InvalidFilter):
             await listing.page(connection, Filter(q="abc"), 10, after)
-        # Of a plain list, every text is a place between ids.
-        if after:
-            await listing.page(connection, Filter(), 10, after)
+        for page in (listing.page, sessions.page):
+            with pytest.raises(InvalidFilter):
+                await page(connection, Filter(), 10, after)
 
 
 HOSTILE = [

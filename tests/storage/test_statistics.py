@@ -78,7 +78,7 @@ async def test_what_was_saved_failed_and_blocked(database):
     await store(
         database,
         record(saved=Saved(toon=5, cache=7), cost=3, blocked_tools=("x",), outcome="policy_blocked"),
-        record(saved=Saved(toon=1), cost=None, outcome="internal"),
+        record(saved=Saved(toon=1), cost=None, outcome="internal", usage_source="estimated"),
         record(agent=None, cost=2 * 10**9, baseline_cost=3 * 10**9),
     )
     async with database.read() as connection:
@@ -100,9 +100,18 @@ NOTHING_KNOWN = dict.fromkeys((*TOKENS, "cost", "baseline_cost"))
 
 async def test_what_nothing_knows_is_unknown_and_what_some_know_is_the_sum_of_those(database):
     """In one batch and over several, in one hour and over several."""
-    await store(database, record(model="a"), record(model="b", input_tokens=0), record(model="c"))
+    await store(
+        database,
+        record(model="a"),
+        record(model="b", input_tokens=0, usage_source="reported"),
+        record(model="c"),
+    )
     await store(database, record(model="a"), record(START + 3600, model="a"), record(model="b", cost=0))
-    await store(database, record(model="c", input_tokens=3, cost=5), record(model="c", input_tokens=4))
+    await store(
+        database,
+        record(model="c", input_tokens=3, cost=5),
+        record(model="c", input_tokens=4, usage_source="reported"),
+    )
     await store(database, record(START + 7200, model="c"))
     async with database.read() as connection:
         found = {each.pop("model"): each for each in await statistics.sums(connection, "model")}
@@ -117,7 +126,8 @@ async def test_what_nothing_knows_is_unknown_and_what_some_know_is_the_sum_of_th
         "input_tokens": 7,
         "cost": "0.000000005",
     }
-    assert [found[name]["unpriced"] for name in "abc"] == [3, 1, 3]
+    # What used nothing has no price to be known.
+    assert [found[name]["unpriced"] for name in "abc"] == [0, 1, 1]
 
 
 @pytest.mark.parametrize(("by", "bucket"), [("id", "hour"), ("time", "year"), ("requests", "hour")])

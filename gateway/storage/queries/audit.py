@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.storage.queries import state
-from gateway.storage.queries.filter import InvalidFilter
+from gateway.storage.queries.filter import InvalidCursor
 from gateway.storage.queries.reading import lenient, when
 from gateway.storage.tables import audit
 
@@ -59,7 +59,7 @@ async def page(
     query = select(audit).order_by(audit.c.number.desc()).limit(limit + 1)
     if after is not None:
         if not after.isascii() or not after.isdigit() or len(after) > 18:
-            raise InvalidFilter("`after` is not what an earlier page gave as `next`")
+            raise InvalidCursor
         query = query.where(audit.c.number < int(after))
     rows = (await connection.execute(query)).all()
     items = [

@@ -1,18 +1,41 @@
 """Which interactions are wanted."""
 
+import re
+from collections.abc import Mapping, Sequence
+
 import msgspec
 from sqlalchemy import ColumnElement, and_, select
 
+from gateway.core.errors import ErrorKind
+from gateway.core.record import OUTCOMES, SOURCES
 from gateway.storage.mending import mended
 from gateway.storage.tables import FACETS, facet_tools, facets
 
 _FIRST = ""
 LAST = "~"
 """Before and after every id."""
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CLOSED: Mapping[str, Sequence[str]] = {
+    "source": SOURCES,
+    "outcome": OUTCOMES,
+    "error_kind": tuple(kind.value for kind in ErrorKind),
+}
+"""Fields that have no other values than these."""
 
 
 class InvalidFilter(ValueError):
     """What was asked for can't be; the message says why."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidCursor(InvalidFilter):
+    """What was given as ``after`` is none of the cursors of the list."""
+
+    def __init__(self) -> None:
+        super().__init__("`after` is not what an earlier page gave as `next`", "after")
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +69,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
                 raise InvalidFilter(f"`{name}` holds what can't be: a null character, or half of a pair")
         if self.status is not None and not 0 <= self.status < 1000:
             raise InvalidFilter("`status` is a number of three digits")
+        for name, values in CLOSED.items():
+            if getattr(self, name) not in (None, *values):
+                raise InvalidFilter(f"`{name}` is one of {', '.join(values)}", name)
 
     def facet(self) -> ColumnElement[bool] | None:
         """Return which facets can match; ``None``: all."""
@@ -59,10 +85,15 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         return and_(*wanted) if wanted else None
 
     def span(self, after: str | None = None) -> tuple[str, str]:
-        """Return the ids between which all matches are, the first included."""
+        """Return the ids between which all matches are, the first included.
+
+        ``after``: the last id of the page before.
+        """
+        if after is not None and not _ID.fullmatch(after):
+            raise InvalidCursor
         first = _FIRST if self.from_ is None else first_id(self.from_)
         last = LAST if self.to is None else first_id(self.to)
-        return first, min(last, after or LAST)
+        return first, min(last, LAST if after is None else after)
 
 
 def first_id(time: float) -> str:

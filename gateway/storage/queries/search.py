@@ -44,7 +44,7 @@ from gateway.core.search import folded, terms
 from gateway.storage.packing import unpacked
 from gateway.storage.queries import state
 from gateway.storage.queries.bodies import pieces
-from gateway.storage.queries.filter import Filter, InvalidFilter
+from gateway.storage.queries.filter import Filter, InvalidCursor, InvalidFilter
 from gateway.storage.queries.reading import records
 from gateway.storage.statement import Statement
 from gateway.storage.tables import contents, facets, interactions
@@ -262,5 +262,5 @@ async def _has_facet(connection: AsyncConnection, wanted: Filter) -> bool:
 
 def _number(after: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", after):
-        raise InvalidFilter("`after` is not what an earlier page gave as `next`")
+        raise InvalidCursor
     return int(after)

@@ -48,7 +48,7 @@ def add(batch: Batch, records: Iterable[Record]) -> None:
             1,
             r.outcome != "ok",
             bool(r.blocked_tools),
-            r.cost is None,
+            r.cost is None and r.usage_source != "none",
             r.input_tokens,
             r.output_tokens,
             r.cache_read_tokens,

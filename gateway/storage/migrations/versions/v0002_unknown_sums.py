@@ -38,10 +38,14 @@ def upgrade() -> None:
         comment="Sums of interactions, kept in the transaction that writes them: statistics never read the log.",
         sqlite_with_rowid=False,
     )
-    row = sa.table("interactions", *map(sa.column, ("facet", "started_at", *_SUMS)))
+    row = sa.table(
+        "interactions", sa.column("data", sa.Text()), *map(sa.column, ("facet", "started_at", *_SUMS))
+    )
     facet = sa.table("facets", *map(sa.column, ("id", "outcome", "blocked", *_KEY)))
     # One database rounds where the other cuts off; all times are after 1970.
     hours = row.c.started_at / 3600
+    # JSON as it is written here, which leaves out what used nothing: no odd row can break this.
+    used = row.c.data.contains('"usage_source":"', autoescape=True)
     hour = sa.cast(hours if op.get_bind().dialect.name == "sqlite" else sa.func.floor(hours), sa.Integer)
     key = [hour, *(sa.func.coalesce(facet.c[name], "") for name in _KEY)]
     counted = (
@@ -50,7 +54,7 @@ def upgrade() -> None:
             sa.func.count(),
             sa.func.count().filter(facet.c.outcome != "ok"),
             sa.func.count().filter(facet.c.blocked == sa.true()),
-            sa.func.count().filter(row.c.cost.is_(None)),
+            sa.func.count().filter(row.c.cost.is_(None), used),
             *(sa.func.sum(row.c[name]) for name in _SUMS),
         )
         .join_from(row, facet, facet.c.id == row.c.facet)
