@@ -228,7 +228,7 @@ def test_a_mistake_is_said_with_its_line(elsewhere, text, said):
 
 def test_a_rule_in_a_variable_that_can_not_be():
     with pytest.raises(SettingsError, match=r"^GATEWAY_RECORD_REDACT: record\.redact\[1\]: '\(' is not"):
-        load(environment={"GATEWAY_RECORD_REDACT": "a,("})
+        load(environment={"GATEWAY_RECORD_REDACT": '["a", "("]'})
 
 
 @pytest.mark.parametrize(

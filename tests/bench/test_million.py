@@ -61,7 +61,7 @@ async def test_bodies_are_stored_in_every_way_that_there_is(tmp_path):
                 for id_, text in ((row.id, row.text) for row in stored.values())
                 if text == made[n].text
             )
-            assert (of.request[:1] == b"\0") is (n % 10 != 7)
+            assert (of.request[:1] == b"\1") is (n % 10 == 7)
             assert (of.response[:1] == b"\1") is (n % 10 == 3)
             assert await bodies.read(connection, of.id, "request") == bytes(made[n].request)
             assert await bodies.read(connection, of.id, "response") == bytes(made[n].response)
