@@ -35,6 +35,7 @@ from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
 from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
+from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
 from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
@@ -86,6 +87,7 @@ def make_stages(
     """
     return [
         Auth(snapshots, keyring.digest),
+        Keys(),  # before whatever records
         *features,
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most

@@ -261,9 +261,8 @@ class Exchange:
         except aiohttp.ClientPayloadError as error:
             raise broken_off(self._opaque) or io.broken(error) from error
         finally:
-            self._i.response = b"".join(
-                kept
-            )  # a bytearray would be moved each time that it grows by an eighth
+            # A bytearray would be moved each time that it grows by an eighth.
+            self._i.response, self._i.response_cut = b"".join(kept), room <= 0
         if not silent:
             self._i.last_token = perf_counter()
         if not client.begun:

@@ -1,7 +1,8 @@
-"""Answers to requests that went upstream with the operator's own key: who borrows it never gets to see it.
+"""Answers of errors to requests that went upstream with the operator's own key: they don't show it to who borrows it.
 
-Some providers repeat a key when they refuse it. In the answer of an error every exact occurrence is taken out; all
-else keeps its bytes, and its length where it is short enough to be read before its head leaves.
+Some providers repeat a key when they refuse it. In an answer with status 400 or above every exact occurrence is taken
+out of headers and body; all else keeps its bytes, and its length where it is short enough to be read before its head
+leaves. Any other answer passes as it came: a provider that repeats the key in one tells it to the borrower.
 """
 
 import aiohttp
@@ -15,7 +16,7 @@ _WHOLE = 64 << 10
 
 
 def without_lent_key(answer: Answer, key: str) -> Answer:
-    """Return an answer that does not tell the key that was lent for it."""
+    """Return an answer that, if it is an error's, does not tell the key that was lent for it."""
     if answer.status < 400 or len(key) < LEAST_KEY:
         return answer
     if any(key in value for value in answer.headers.values()):

@@ -24,14 +24,14 @@ from gateway.console.routes import Call
 from gateway.secrets import Keyring, new_virtual_key
 from gateway.settings import Settings
 from gateway.storage.database import Database
-from tests.clients.scripted import GATED, Scripted, request, scripted
-from tests.harness import canaries
+from tests.clients.scripted import GATED, Scripted, http, request, scripted
+from tests.harness import canaries, sinks
 from tests.harness.client import Client, Response, exchange
 from tests.harness.command import run
 from tests.harness.dialects import DIALECTS
 from tests.harness.endings import LIMITS, OF_A_STAGE, OF_THE_CLIENT, OF_THE_UPSTREAM
 from tests.harness.stages import PROVOKED
-from tests.harness.upstream import Play, Turn, compile_script, whole
+from tests.harness.upstream import Play, Turn, compile_script, send, whole
 from tests.storage.postgresql import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,6 +39,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OWN, OTHER = canaries.made("own"), canaries.made("other")
 REPEATED = canaries.made("repeated", end="")
 """A client's key that its provider repeats: those that providers make have no odd characters."""
+SSE = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"
 STORED = {
     "openai": canaries.made("variable", end=""),
     "anthropic": canaries.made("named"),
@@ -196,6 +197,56 @@ async def test_a_provider_that_repeats_the_key(gate, stream, key, secret):
     got = await exchange(gate.gateway.port, dialect.request(stream=stream).replace(own, key.encode()))
     assert got.response.status == (200 if stream else 401)
     assert (await gate.record(got))["outcome"] == "upstream_status"
+
+
+def saying(secret: str) -> Iterator[tuple[str, bytes]]:
+    """Answers of status 200 in which the key is a model, a tool, the kind of an event, and a text in two pieces."""
+
+    def chunks(*chunks: dict[str, object]) -> bytes:
+        made = (orjson.dumps({"object": "chat.completion.chunk", **chunk}) for chunk in chunks)
+        return b"".join(b"data: %b\n\n" % chunk for chunk in made) + b"data: [DONE]\n\n"
+
+    def delta(end: str | None = None, **said: object) -> dict[str, object]:
+        return {"choices": [{"index": 0, "delta": said, "finish_reason": end}]}
+
+    half = len(secret) // 2
+    call = {"index": 0, "id": "1", "type": "function", "function": {"name": f"t_{secret}", "arguments": "{}"}}
+    first, second = ({"index": 0, "function": {"name": part}} for part in (secret[:half], secret[half:]))
+    yield "model", chunks({"model": f"m-{secret}", **delta(content="x")}, delta("stop"))
+    yield "tool", chunks(delta(tool_calls=[call]), delta("tool_calls"))
+    yield "event", chunks(delta(content="x"), {"object": f"unk_{secret}"}, delta("stop"))
+    yield (
+        "text",
+        chunks(delta(content=f"my {secret[:half]}"), delta(content=f"{secret[half:]}!"), delta("stop")),
+    )
+    yield "split", chunks(delta(tool_calls=[first]), delta(tool_calls=[second]), delta("tool_calls"))
+
+
+@pytest.mark.parametrize(
+    ("key", "secret"), [(REPEATED, REPEATED), (KEY, STORED["openai"])], ids=["own", "lent"]
+)
+async def test_an_answer_that_repeats_the_key(gate, key, secret):
+    """In what is made of it: the log, the metrics, the export, the view, search."""
+    dialect = DIALECTS["chat"]
+    sent = dialect.request(stream=True).replace(canaries.CLIENT_KEYS["openai"].encode(), key.encode())
+    for what, body in saying(secret):
+        gate.upstream.marked.clear()
+        gate.upstream.queue.append(compile_script([send(http(body, SSE))], dialect))
+        got = await exchange(gate.gateway.port, sent)
+        assert got.response.status == 200
+        line = await gate.record(got)
+        assert line["outcome"] in ("ok", "policy_blocked", "not_evaluated"), line
+        await asyncio.to_thread(sinks.wait_for, gate.gateway.state.name, {line["id"]})
+        await asyncio.sleep(0.3)
+        found = (await asked(gate, f"/api/interactions/{line['id']}")).body
+        assert b"[redacted]" in found or what in ("text", "split"), found
+        assert secret.encode() not in found
+    listed = await asked(gate, f"/api/interactions?q={quote(secret)}")
+    assert orjson.loads(listed.body)["items"] == []
+    scraped = (await asked(gate, "/metrics")).body
+    assert b'event="unk_[redacted]"' in scraped
+    for name, value in (("own", REPEATED), ("lent", STORED["openai"])):
+        canaries.check({name: scraped}, [value])
 
 
 async def test_the_console(gate):

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from gateway.secrets import Keyring, new_virtual_key
 from gateway.tasks import spawn
-from tests.clients.scripted import Scripted, request, scripted
+from tests.clients.scripted import Scripted, http, request, scripted
 from tests.harness import canaries, sinks
 from tests.harness.client import Client, exchange
 from tests.harness.dialects import DIALECTS
@@ -133,6 +133,65 @@ async def test_what_is_in_flight_hides_it_too(gate):
     await asking
     await asyncio.sleep(0.5)
     canaries.check(kept(gate), [secret])
+
+
+def streamed(*deltas: dict[str, object]) -> bytes:
+    chunks = (msgspec.json.encode({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas)
+    return b"".join(b"data: %b\n\n" % chunk for chunk in chunks) + b"data: [DONE]\n\n"
+
+
+def call(name: str) -> dict[str, object]:
+    return {"tool_calls": [{"index": 0, "function": {"name": name}}]}
+
+
+async def test_what_is_said_in_pieces_or_escaped_is_not_shown():
+    """In the view, in search, in a row: what is joined and decoded there was neither in the bytes."""
+    rules = ["canary-[a-z0-9]+", "Müller", "$.choices[*].delta.tool_calls[*].function.name"]
+    sse = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"
+    whole_answer = (
+        rb'{"choices":[{"index":0,"message":{"role":"assistant","content":"Herr M\u00fcller can\u0061ry-one"},'
+        rb'"finish_reason":"stop"}]}'
+    )
+    cases = [
+        (body(stream=True), http(streamed({"content": "key is cana"}, {"content": "ry-two"}), sse)),
+        (body(), http(whole_answer)),
+        (body(stream=True), http(streamed(call("secret_"), call("tool9")), sse)),
+        (
+            body(messages=[{"role": "user", "content": "Muller"}]).replace(
+                b"Muller", rb"the last M\u00fcller can\u0061ry-three"
+            ),
+            http(DIALECTS["chat"].whole()),
+        ),
+    ]
+    shown = b""
+    env = {"GATEWAY_RECORD_REDACT": msgspec.json.encode(rules).decode()}
+    async with scripted(env) as gate:
+
+        async def found(query: str) -> list[object]:
+            got = await exchange(gate.gateway.console_port, request(f"/api/interactions?q={query}"))
+            return msgspec.json.decode(got.response.body)["items"]
+
+        for sent, answer in cases:
+            streams = b'"stream":true' in sent
+            got, _ = await gate.ask(DIALECTS["chat"].request(stream=streams, body=sent), answer)
+            line = await gate.record(got)
+            await asyncio.to_thread(sinks.wait_for, gate.gateway.state.name, {line["id"]})
+            for path in (
+                f"/api/interactions/{line['id']}",
+                f"/api/interactions/{line['id']}/request",
+                f"/api/interactions/{line['id']}/response",
+            ):
+                shown += (await exchange(gate.gateway.console_port, request(path))).raw
+        async with asyncio.timeout(20):
+            while not await found("last"):  # noqa: ASYNC110  # search may lag, and reads them in order
+                await asyncio.sleep(0.2)
+        shown += (await exchange(gate.gateway.console_port, request("/api/interactions"))).raw
+        for query in ("canary-", "M%C3%BCller", "secret_tool"):
+            assert not await found(query)
+        places = kept(gate) | {"the console": shown}
+        canaries.check(
+            places, ["canary-one", "canary-two", "canary-three", "secret_tool9", "Müller", r"M\u00fcller"]
+        )
 
 
 async def test_what_no_rule_names_stays():

@@ -6,13 +6,10 @@ from typing import Any
 import msgspec
 
 from gateway.console.shapes import Answer, Conversation, DeclaredTool
-from gateway.core.adapter import RequestAdapter
 from gateway.core.provider import Provider
-from gateway.core.recollection import ODD, Pieces, Recollection
+from gateway.core.recollection import Pieces, Recollection
 from gateway.core.strict import UNREADABLE
-from gateway.core.view import Message, Part, Tool
-
-_GAP = b", \t\r\n"
+from gateway.core.view import Part, Tool
 
 
 def conversation(
@@ -21,36 +18,10 @@ def conversation(
     """Return what was said; ``request``: the stored pieces of the request, its messages one by one."""
     found = Recollection(providers, record, request, response)
     return Conversation(
-        messages=_messages(found),
+        messages=found.messages(),
         answer=_answer(found, record, response),
-        tools=[_declared(tool) for tool in _tools(found.request)],
+        tools=[_declared(tool) for tool in found.tools()],
     )
-
-
-def _messages(found: Recollection) -> list[Message]:
-    if found.endpoint is None or found.pieces is None:
-        return []
-    if found.is_whole:
-        try:
-            return list(found.request.messages())
-        except ODD:
-            pass
-    # One message that was capped makes the whole unreadable; the others are still whole.
-    return [_message(found.request, element) for element in found.pieces[1]]
-
-
-def _message(adapter: RequestAdapter, element: bytes) -> Message:
-    try:
-        return adapter.read_message(element)
-    except ODD:
-        return Message("user", (Part("other", element.lstrip(_GAP).decode(errors="replace")),))
-
-
-def _tools(adapter: RequestAdapter) -> list[Tool]:
-    try:
-        return list(adapter.tools)
-    except ODD:
-        return []
 
 
 def _declared(tool: Tool) -> DeclaredTool:

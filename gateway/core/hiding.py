@@ -2,40 +2,58 @@
 
 Patterns are applied to every text that a client or a provider chose. A rule that names a place hides what stood there
 wherever else it would be shown: what was read of the request is read once more of what is left of it, and what was
-read of the answer is shown only if nothing was taken out that is the same.
+read of the answer is shown only if nothing was taken out that is the same, and a tool only if what is left calls it.
+
+A text that came in pieces is whole again where it is shown. Where a pattern matches only then, the body is not kept.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from gateway.core.adapter import RequestAdapter
 from gateway.core.interaction import Interaction
+from gateway.core.recollection import Recollection
 from gateway.core.record import Record
 from gateway.core.redaction import REDACTED, Redactor, Taken
 
 Bodies = tuple[bytes, bytes, bytes]
 """A request, as it was forwarded where that differs, and its answer."""
+_GONE = REDACTED.encode()
 _LABELS = ("external_agent", "run", "client")
 """What a client says of itself in headers."""
 _LONGEST = 256
 """Characters of a name that a sentence repeats."""
 
 
-def hide(row: Record, i: Interaction, bodies: Bodies, redactor: Redactor, limit: int) -> Bodies:
-    """Take out of a record what must not be stored; return the bodies without it. ``limit``: bytes of an answer kept."""
+def hide(row: Record, i: Interaction, bodies: Bodies, redactor: Redactor) -> Bodies:
+    """Take out of a record what must not be stored; return the bodies without it."""
     taken, of_answer = Taken(), Taken()
     request, forwarded = redactor.body(bodies[0], taken), redactor.body(bodies[1], taken)
     answer = redactor.body(bodies[2], of_answer)
-    if redactor.has_paths and (len(i.response) >= limit or (i.ran and not i.response)):
+    if redactor.has_paths and (i.response_cut or (i.ran and not i.response)):
         of_answer.known = False  # the rest of it is not there to be looked through
+    read = Recollection.of(i, request, answer)
+    if _shown_by(read.asked, redactor):
+        request, forwarded = _GONE, forwarded and _GONE
+        read = Recollection.of(i, request, answer)
+    if _shown_by(read.answered, redactor):
+        answer = _GONE
     _hide_labels(row, i, redactor)
     _hide_request(row, i, request, redactor)
-    _hide_answer(row, i, of_answer, redactor)
+    _hide_answer(row, i, of_answer, redactor, read)
     if row.error:
         names = () if of_answer.known else tuple(i.unknown)  # which a refusal to judge lists
         row.error = _sentence(redactor.text(row.error), (*taken.texts, *of_answer.texts, *names))
     return request, forwarded, answer
+
+
+def _shown_by(texts: Callable[[], Iterable[str]], redactor: Redactor) -> bool:
+    """Whether what is left of a body would still show what a pattern matches, once it is read."""
+    try:
+        return any(map(redactor.hides, texts()))
+    except Exception:  # noqa: BLE001  # what can't be read can't be searched for what must not be stored
+        return True
 
 
 def _hide_labels(row: Record, i: Interaction, redactor: Redactor) -> None:
@@ -87,18 +105,25 @@ def _still_says(value: str, left: bytes, says: str | None) -> bool:
     return msgspec.json.encode(value)[1:-1] in left if says is None else says == value
 
 
-def _hide_answer(row: Record, i: Interaction, taken: Taken, redactor: Redactor) -> None:
+def _hide_answer(row: Record, i: Interaction, taken: Taken, redactor: Redactor, left: Recollection) -> None:
+    # A name that came in pieces is none of those that were taken out.
+    named = {name for call in left.completion.tool_calls for name in (call.name, *call.names)}
+
     def shown(name: str) -> str:
         return redactor.text(name) if taken.known and name not in taken.texts else REDACTED
 
+    def called(name: str) -> str:
+        return shown(name) if name in named or not redactor.has_paths else REDACTED
+
     if row.response_model:
         row.response_model = shown(row.response_model)
-    row.tools = tuple(dict.fromkeys(map(shown, row.tools)))
-    row.blocked_tools = tuple(map(shown, row.blocked_tools))
+    hidden = {name for name in (*row.tools, *row.blocked_tools) if called(name) != name}
+    row.tools = tuple(dict.fromkeys(map(called, row.tools)))
+    row.blocked_tools = tuple(map(called, row.blocked_tools))
     if "unknown" in row.notes:
         found: dict[str, int] = {}
         for name, count in i.unknown.items():
-            said = _sentence(redactor.text(name), taken.texts) if taken.known else REDACTED
+            said = _sentence(redactor.text(name), taken.texts | hidden) if taken.known else REDACTED
             found[said] = found.get(said, 0) + count
         row.notes = row.notes | {"unknown": found}
     if row.price and REDACTED in (row.model, row.requested_model, row.response_model):

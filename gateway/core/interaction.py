@@ -106,6 +106,8 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """The request's body as it was sent; empty: as it was received."""
     response: bytes = b""
     """The answer's body as the upstream sent it, up to a limit."""
+    response_cut: bool = False
+    """It may not be all that came: only so much is kept."""
     request_bytes: int = 0
     response_bytes: int = 0
     ran: bool = False

@@ -1,7 +1,8 @@
 """What is taken out of bodies before they are stored: values at JSON paths, and whatever a pattern matches.
 
 A rule that begins with ``$`` is a path, such as ``$.messages[*].content``; every other one is a regular expression,
-matched by an engine whose time is linear (RE2) against the bytes as they were sent, in which JSON escapes are escapes.
+matched by an engine whose time is linear (RE2): against what each string with escapes says, then against the bytes as
+they were sent.
 """
 
 import re
@@ -16,13 +17,18 @@ from gateway.core.strict import UNREADABLE
 from gateway.core.view import Path
 
 REDACTED = "[redacted]"
-_VALUE = msgspec.json.encode(REDACTED)
+_encode = msgspec.json.encode
+_VALUE = _encode(REDACTED)
 LEAST_KEY = 16
 """Characters: what is sent for a key where none is needed is shorter, and may be any word."""
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\*)\]")
 _DATA = re.compile(rb"(?<![^\r\n\xbf])(?:data:[^\r\n]*(?:\r\n|\r|\n|\Z))+")
 """The lines that together are one event's payload; a mark of the byte order may stand before them."""
 _LINE = re.compile(rb"(data: ?)([^\r\n]*)(\r\n|\r|\n|\Z)")
+_STRING = re.compile(rb'"((?:[^"\\\r\n]|\\[^\r\n])*+)("?)')
+"""A string of JSON, or its beginning; what is none may look like one, and is not harmed."""
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _DOCUMENT = (b"{", b"[")
 _MARK = b"\xef\xbb\xbf"
 _decode = msgspec.json.Decoder().decode
@@ -88,10 +94,25 @@ class Redactor:
         found = self._matched(raw)
         return text if found == raw else found.decode(errors="replace")
 
+    def hides(self, text: str) -> bool:
+        """Whether a pattern matches a text that is left."""
+        text = text.replace(REDACTED, "\0")
+        return self.text(text) != text
+
     def _matched(self, body: bytes) -> bytes:
+        if self._patterns and b"\\" in body:
+            body = _STRING.sub(self._string, body)
         for pattern in self._patterns:
             body = pattern.sub(REDACTED.encode(), body)
         return body
+
+    def _string(self, found: re.Match[bytes]) -> bytes:
+        """Return a string as it was sent, or anew if a pattern matches what it says."""
+        if b"\\" not in found[1]:
+            return found[0]
+        says = _unescaped(found[1])
+        left = self._matched(says)  # which may be JSON again, as arguments of tools are
+        return found[0] if left == says else _encode(left.decode(errors="replace"))[:-1] + found[2]
 
     def _event(self, lines: bytes, taken: Taken | None) -> bytes:
         found = _LINE.findall(lines)
@@ -139,9 +160,19 @@ def rule_problem(rule: str) -> str | None:
 
 
 def without_key(body: bytes, key: str) -> bytes:
-    """Return an answer without the key that its request carried, which some providers repeat when they refuse it."""
+    """Return the answer of an error without the key that its request carried, which some providers repeat."""
     raw = key.encode()
     return body.replace(raw, REDACTED.encode()) if len(raw) >= LEAST_KEY and raw in body else body
+
+
+def _unescaped(string: bytes) -> bytes:
+    """Return what a string of JSON says, as far as it can be read."""
+    said = _ESCAPE.sub(_character, string.decode(errors="replace"))
+    return said.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def _character(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16)) if found[1] else _ESCAPED.get(found[2], found[2])
 
 
 def _compiled(rule: str) -> Any:

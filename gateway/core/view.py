@@ -236,6 +236,14 @@ class _PartialCall:
         read = tuple(dict.fromkeys([*_readings(self.names), joined, *self.aliases]))
         return ToolCall(self.id, name, "".join(self.arguments) or "{}", read, self.server_executed)
 
+    def replace(self, old: str, new: str) -> None:
+        """Have it say something else wherever it says this."""
+        call = self.call()
+        if any(old in said for said in (call.id, call.arguments, *call.names)):
+            self.id, self.arguments = self.id.replace(old, new), [call.arguments.replace(old, new)]
+            self.names = [call.name.replace(old, new)]
+            self.aliases = [name.replace(old, new) for name in call.names]
+
 
 _MOST_PIECES = 16
 
@@ -308,6 +316,16 @@ class Completion:
     def begun(self) -> bool:
         """Whether the model has said anything yet."""
         return self._room < TEXT_LIMIT or bool(self._calls)
+
+    def replace(self, old: str, new: str) -> None:
+        """Have it say something else wherever it says this, its pieces joined."""
+        self.model, self.response_id = self.model.replace(old, new), self.response_id.replace(old, new)
+        for name in ("_text", "_reasoning"):
+            if old in (said := getattr(self, name[1:])):
+                setattr(self, name, StringIO())
+                getattr(self, name).write(said.replace(old, new))
+        for partial in self._calls.values():
+            partial.replace(old, new)
 
     def apply(self, event: Event) -> None:
         """Add one event."""

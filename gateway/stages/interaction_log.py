@@ -11,7 +11,7 @@ from gateway.core.hiding import Bodies, hide
 from gateway.core.interaction import Interaction
 from gateway.core.price import dollars
 from gateway.core.record import Body, Record, Started
-from gateway.core.redaction import Redactor, without_key
+from gateway.core.redaction import Redactor
 from gateway.core.search import SEARCHED, searchable
 from gateway.core.stage import Stage
 from gateway.core.view import Path, Usage
@@ -118,7 +118,7 @@ class InteractionLog(Stage):
         )
 
     def _hide(self, row: Record, i: Interaction) -> Bodies:
-        return hide(row, i, _bodies(i), self._redactor, self._limit)
+        return hide(row, i, _bodies(i), self._redactor)
 
     def _add_bodies(self, row: Record, i: Interaction, left: Bodies | None) -> None:
         body, forwarded, response = left or _bodies(i)
@@ -210,11 +210,7 @@ def _row(i: Interaction) -> Record:
 
 
 def _bodies(i: Interaction) -> Bodies:
-    """Return what was asked, forwarded and answered, without the key that some answers repeat."""
-    response = i.response
-    if (credential := i.credential) is not None:
-        response = without_key(response, credential.secret or credential.key)
-    return i.request.body, i.forwarded, response
+    return i.request.body, i.forwarded, i.response
 
 
 def _line(row: Record, i: Interaction) -> dict[str, Any]:

@@ -112,3 +112,27 @@ def test_texts():
     assert Redactor(["$.a", "[0-9]+"]).text("a1 b22") == "a[redacted] b[redacted]"
     assert Redactor(["$.a"]).text("a1") == "a1"
     assert Redactor(["é"]).text("caf\udce9 é") == "caf? [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("body", "stored"),
+    [
+        (rb'{"note":"Herr M\u00fcller"}', rb'{"note":"Herr [redacted]"}'),
+        (rb'{"M\u00fcller":1,"b":"\n"}', rb'{"[redacted]":1,"b":"\n"}'),
+        (rb'data: {"a":"\"M\u00fcller\""}', rb'data: {"a":"\"[redacted]\""}'),
+        (rb'{"a":"{\"b\":\"M\\u00fcller\"}"}', rb'{"a":"{\"b\":\"[redacted]\"}"}'),
+        (rb'{"a":"\nk-1 \ud83d\ude00"}', '{"a":"\\n[redacted] 😀"}'.encode()),
+        (rb'{"a":"\nk-1 \ud83d"}', '{"a":"\\n[redacted] \ufffd"}'.encode()),
+        (rb'{"a":"k\/1 M\u00fcll', rb'{"a":"k\/1 M\u00fcll'),
+        (rb'{"a":"x \nk-1 torn\"', rb'{"a":"x \n[redacted] torn\"'),
+        (b'event: "\ndata: "M\\u00fcller"', b'event: "\ndata: "[redacted]"'),
+        (rb'"C:\dir" \k-1', rb'"C:\dir" \[redacted]'),
+    ],
+)
+def test_a_pattern_is_applied_to_what_strings_say(body, stored):
+    assert Redactor(["Müller", r"\bk-1\b"]).body(body) == stored
+
+
+def test_escapes_take_linear_time():
+    for body in (b'"' + b'\\"' * 300_000, b'"\\' * 300_000, b"\\" * 600_000, b'"' * 600_000):
+        Redactor(["absent"]).body(body)
