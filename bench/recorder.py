@@ -135,7 +135,7 @@ class Load:
         i.principal = _AGENT
         i.request = self._endpoint.request(body, {}, self._provider.row.quirks)
         i.requested_model = i.request.model
-        i.request_bytes, i.response_bytes, i.response = len(body), len(answer), bytearray(answer)
+        i.request_bytes, i.response_bytes, i.response = len(body), len(answer), answer
         i.status, i.outcome, i.attempts = 200, "ok", 1
         i.first_byte, i.finished, i.overhead = now, now, 0.0003
         framer = framer_for("application/json", 1 << 20, streamed=False)
