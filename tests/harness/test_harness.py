@@ -190,7 +190,7 @@ def test_a_row_that_makes_no_sense_is_seen(wrong):
     more = {"first_byte_ms": 2.0, "overhead_ms": 0.1, "usage_source": "reported", "attempts": 1}
     right = Row(
         "i", "ok", "default", None, None, "acme", "m", 200, None, time.time(), 3.0, 5, None, None, None, None,
-        None, orjson.dumps(more).decode(),
+        None, None, orjson.dumps(more).decode(),
     )  # fmt: skip
     right.check()
     with pytest.raises(AssertionError):
