@@ -126,7 +126,7 @@ class SSEFramer(BufferedFramer):
             elif name in (b"id", b"retry"):
                 shape = max(shape, Shape.IRREGULAR)
             elif line[:1] in b"{[" and not fields:
-                # Bare JSON between events, as Gemini sends some errors: one client reads it.
+                # Bare JSON between events, as some errors come: one client reads it.
                 return Frame(raw, b"\n".join(lines[number:]).strip(b"\n"), "", Shape.IRREGULAR)
             else:
                 shape = Shape.BROKEN

@@ -1,4 +1,4 @@
-"""How many tokens a text has, as an estimate for every vendor: counted with OpenAI's ``o200k_base``.
+"""How many tokens a text has, as an estimate for every vendor: counted with the table ``o200k_base``.
 
 Rules: the table is package data and never downloaded; it takes 80 MB and a third of a second, so it is loaded
 on first use, and ``tiktoken`` is imported only then. Loading holds the interpreter for a tenth of a second, even

@@ -5,6 +5,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from gateway.core.record import Saved
+from gateway.storage.tables import TOKENS
 from tests.console.conftest import ADMIN
 from tests.console.test_entities import CHANGES, NEW, PATHS
 from tests.console.test_interactions import REQUEST, RESPONSE, record
@@ -41,17 +42,7 @@ SAID = {
     "cost": 5,
     "baseline_cost": 6,
     "saved": Saved(toon=1, cache=2),
-    **dict.fromkeys(
-        (
-            "input_tokens",
-            "output_tokens",
-            "cache_read_tokens",
-            "cache_write_tokens",
-            "cache_write_1h_tokens",
-            "reasoning_tokens",
-        ),
-        3,
-    ),
+    **dict.fromkeys(TOKENS, 3),
 }
 
 

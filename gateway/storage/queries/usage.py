@@ -4,12 +4,13 @@ A sum is that of what is known; where nothing is, it is null, never 0.
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from sqlalchemy import ColumnElement, bindparam, func
 
 from gateway.core.record import Record
 from gateway.storage.statement import Batch, Statement, insert
-from gateway.storage.tables import usage_by_hour
+from gateway.storage.tables import SAVED, TOKENS, usage_by_hour
 
 _COLUMNS = [column.name for column in usage_by_hour.columns]
 _KEY = [column.name for column in usage_by_hour.primary_key]
@@ -20,6 +21,8 @@ def _plus(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[i
     return func.coalesce(one + other, one, other)
 
 
+numbers = attrgetter(*TOKENS, "cost", "baseline_cost", *(f"saved.{each}" for each in SAVED))
+"""What is added up of a record, in the order of the columns ``TOKENS`` and ``MONEY``."""
 _add = Statement(
     lambda dialect: (
         (made := insert(dialect, usage_by_hour))
@@ -49,17 +52,7 @@ def add(batch: Batch, records: Iterable[Record]) -> None:
             r.outcome != "ok",
             bool(r.blocked_tools),
             r.cost is None and r.usage_source != "none",
-            r.input_tokens,
-            r.output_tokens,
-            r.cache_read_tokens,
-            r.cache_write_tokens,
-            r.cache_write_1h_tokens,
-            r.reasoning_tokens,
-            r.cost,
-            r.baseline_cost,
-            r.saved.toon,
-            r.saved.model_optimization,
-            r.saved.cache,
+            *numbers(r),
         )
         of.setdefault(key, []).append(values)
     # In one order everywhere, so that processes which add to the same rows wait for each other in line.
