@@ -6,10 +6,11 @@ from random import getrandbits
 import msgspec
 
 from gateway.core.adapter import RequestAdapter
+from gateway.core.decision import Decision
 from gateway.core.errors import ErrorKind, GatewayError
 from gateway.core.provider import Endpoint, Provider
 from gateway.core.record import NOTHING_SAVED, Saved
-from gateway.core.view import Completion
+from gateway.core.view import Completion, ToolResult
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -59,6 +60,10 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     endpoint: Endpoint
     headers: Mapping[str, str]
     """The client's, case-insensitive."""
+    parent_id: str = ""
+    """The interaction on whose behalf the gateway itself asks; empty: a client asks."""
+    source: str = "api"
+    """One of ``record.SOURCES``."""
     path: str = ""
     """What follows the provider's base URL."""
     query: str = ""
@@ -79,7 +84,11 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     session: tuple[str, str] | None = None
     """Its id, and where that was found."""
     context_untrusted: bool = False
-    """Whether the conversation began untrusted: the agent or the request says so."""
+    """Whether anything in the conversation is untrusted: the agent or the request says so, or a result is."""
+    decisions: list[Decision] = []
+    """What policies decided, in the order in which they did."""
+    quarantined: list[ToolResult] = []
+    """Results that no main model may see before a summary replaces them."""
     external_agent: str = ""
     user: str = ""
     run: str = ""
