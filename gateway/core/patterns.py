@@ -11,6 +11,8 @@ _OPTIONS.never_capture = True
 _LONGEST = 20_000
 _LARGEST = 10_000
 """Instructions of a program: linear time is the length of a text times these, at worst."""
+_SAID = 200
+"""Characters of what is said of a pattern, which may repeat all of it."""
 
 
 class InvalidPattern(ValueError):
@@ -35,7 +37,7 @@ def compiled(pattern: str | bytes) -> Any:
         words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         if words.startswith("pattern too large"):
             raise TooLarge("it repeats too much; repeat less often, or shorter pieces") from None
-        raise InvalidPattern(words) from None
+        raise InvalidPattern(words if len(words) <= _SAID else f"{words[:_SAID]}…") from None
     except UnicodeEncodeError:
         raise InvalidPattern("half of a surrogate pair") from None
     if expression.programsize > _LARGEST:
