@@ -1,0 +1,154 @@
+"""JSON documents that may be wrong in every way in which JSON can be, and how they are made wrong."""
+
+import json  # noqa: TID251  # writes what a strict encoder would not
+import re
+from typing import Any
+
+from tests.fuzz.source import Source
+
+
+class Raw(str):
+    """JSON, or what is none, that is written as it is."""
+
+    __slots__ = ()
+
+
+class Escaped(str):
+    """A text that is written with an escaped character."""
+
+    __slots__ = ()
+
+
+class Obj:
+    """An object whose members have an order, and may have equal names."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.pairs = pairs
+
+
+def tree(value: Any) -> Any:
+    """Return a document that can be mutated."""
+    if isinstance(value, dict):
+        return Obj([(key, tree(child)) for key, child in value.items()])
+    return [tree(each) for each in value] if isinstance(value, list) else value
+
+
+def copy(value: Any) -> Any:
+    if isinstance(value, Obj):
+        return Obj([(key, copy(child)) for key, child in value.pairs])
+    return [copy(each) for each in value] if isinstance(value, list) else value
+
+
+def render(value: Any, *, loose: bool = False) -> str:
+    """Write a document; ``loose``: with white space, as some servers do."""
+    comma, colon = (", ", ": ") if loose else (",", ":")
+    if isinstance(value, Raw):
+        return str(value)
+    if isinstance(value, Obj):
+        members = (_string(key) + colon + render(child, loose=loose) for key, child in value.pairs)
+        return "{" + comma.join(members) + "}"
+    if isinstance(value, list):
+        return "[" + comma.join(render(each, loose=loose) for each in value) + "]"
+    return _string(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _string(text: str) -> str:
+    if isinstance(text, Escaped) and text:
+        return f'"\\u{ord(text[0]):04x}{json.dumps(text[1:])[1:]}'
+    # A lone surrogate can only be written escaped.
+    return json.dumps(text, ensure_ascii=any("\ud800" <= char <= "\udfff" for char in text))
+
+
+def objects(value: Any) -> list[Obj]:
+    """Return all objects of a document, the outermost first."""
+    found: list[Obj] = []
+    if isinstance(value, Obj):
+        found.append(value)
+        for _, child in value.pairs:
+            found += objects(child)
+    elif isinstance(value, list):
+        for child in value:
+            found += objects(child)
+    return found
+
+
+_ODD_VALUES: tuple[Any, ...] = (
+    None,
+    "",
+    0,
+    1,
+    -1,
+    "0",
+    "1",
+    0.0,
+    1.5,
+    True,
+    1 << 40,
+    [],
+    Obj([]),
+    Raw("1e400"),
+    Raw("NaN"),
+    Raw('"\\ud800"'),
+    Raw("[[[[]]]]"),
+)
+_ALIASES = {
+    "functionCall": "function_call",
+    "partialArgs": "partial_args",
+    "willContinue": "will_continue",
+    "finishReason": "finish_reason",
+    "jsonPath": "json_path",
+    "stringValue": "string_value",
+    "executableCode": "executable_code",
+}
+
+
+def _alias(source: Source, key: str) -> str:
+    """Return another spelling that some client takes for the same."""
+    choices = [Escaped(key), key.upper(), key[:1].upper() + key[1:], key.replace("s", "\u017f", 1)]
+    choices.append(_ALIASES.get(key) or re.sub(r"_(\w)", lambda match: match[1].upper(), key))
+    choices.append(key + " ")
+    return source.pick(choices)
+
+
+def mutate(source: Source, documents: list[Any], extras: list[tuple[str, Any]], words: dict[str, tuple[Any, ...]]) -> None:
+    """Change one thing in one of some documents.
+
+    ``extras``: members that may be added, such as one more call; ``words``: values that a member may have instead.
+    """
+    found = [each for document in documents for each in objects(document) if each.pairs]
+    if not found:
+        return
+    here = source.pick(found)
+    at = source.below(len(here.pairs))
+    key, value = here.pairs[at]
+    way = source.below(8)
+    if way == 0:
+        here.pairs[at] = (key, source.pick(words.get(key) or _ODD_VALUES))
+    elif way == 1:
+        here.pairs[at] = (_alias(source, key), value)
+    elif way == 2:
+        del here.pairs[at]
+    elif way == 3:
+        other = copy(source.pick(_others(found, key, value)))
+        spelling = key if source.chance(50) else _alias(source, key)
+        here.pairs.insert(at + source.below(2), (spelling, other))
+    elif way == 4:
+        here.pairs.insert(at, copy_pair(source.pick(extras)))
+    elif way == 5:
+        here.pairs[at] = (key, copy(source.pick(_others(found, key, value))))
+    elif way == 6:
+        here.pairs[at] = (key, source.pick(_ODD_VALUES))
+    elif isinstance(value, list) and value:
+        value.insert(source.below(len(value) + 1), copy(source.pick(value)))
+    else:
+        here.pairs[at] = (key, [copy(value)])
+
+
+def copy_pair(pair: tuple[str, Any]) -> tuple[str, Any]:
+    return pair[0], copy(pair[1])
+
+
+def _others(found: list[Obj], key: str, value: Any) -> list[Any]:
+    """Return what members of this name have elsewhere."""
+    others = [child for each in found for name, child in each.pairs if name == key]
+    return others or [value]

@@ -1,0 +1,34 @@
+"""Calls that a client sees in what left the gate are a subset of those that policies allow."""
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from tests.fuzz.answers import cases, regular_cases
+from tests.fuzz.case import FORMATS
+from tests.fuzz.oracle import check
+from tests.fuzz.profiles import TIMEOUT, examples
+
+pytestmark = pytest.mark.timeout(TIMEOUT)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_client_sees_a_call_that_policies_refuse(name):
+    @examples()
+    @given(cases(name))
+    def run(case):
+        got = check(case)
+        event("refused" if got.refusal else "failed" if got.error else "released")
+
+    run()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_regular_answer_passes_as_it_came_or_is_refused(name):
+    @examples(0.15)
+    @given(regular_cases(name))
+    def run(case):
+        event(case.ends)
+        check(case)
+
+    run()

@@ -1,0 +1,102 @@
+"""What models call in these tests, and the policies that their calls meet."""
+
+from typing import NamedTuple
+
+from tests.fuzz.case import Policy, Rule
+from tests.fuzz.source import Source
+
+VALUE = "/etc/canary-arg"
+"""What no argument may say where a policy reads it."""
+CANARY = "delete_all"
+"""The tool that most policies are about."""
+SAFE = "get_weather"
+OTHER = "read_file"
+
+_NAMES = (SAFE, CANARY, OTHER)
+_ODD_NAMES = (
+    "Delete_All",
+    "delete_all ",
+    "delete_all\x00",
+    "mcp__srv__delete_all",
+    "mcp__a__mcp__b__delete_all",
+    "\uff44elete_all",
+    "d\u0435lete_all",
+    "delete\u200d_all",
+    "get_weather_delete_all",
+    "\ud800",
+    "",
+    "get_",
+    "x" * 200,
+)
+_ARGUMENTS = ("{}", f'{{"path":"{VALUE}"}}', '{"path":"/ok/a"}')
+_ODD_ARGUMENTS = (
+    f'{{"path":"/ok","path":"{VALUE}"}}',
+    f'{{"path":"{VALUE}","path":"/ok"}}',
+    f'{{"p\\u0061th":"{VALUE}"}}',
+    '{"path":"\\/etc\\/canary-arg"}',
+    '{"path":"\\u002fetc/canary-arg"}',
+    f'{{"a":{{"path":"{VALUE}"}},"path":"/ok"}}',
+    f'{{"list":["/ok","{VALUE}"]}}',
+    f'{{"path":"{VALUE}"',
+    f'{{"path":"/ok"}}{{"path":"{VALUE}"}}',
+    f' {{"path":"{VALUE}"}} ',
+    f'{{"path":"{VALUE}\\ud800"}}',
+    f'{{"path":NaN,"x":"{VALUE}"}}',
+    f'{{"path":"{VALUE}",}}',
+    f'{{"path":"/ok","a":{{"b":1,"b":"{VALUE}"}}}}',
+    "null",
+    "[]",
+    '"x"',
+    "",
+    "12",
+    '{"path":null}',
+    '{"name":"delete_all","arguments":{}}',
+    '{"path":' + "[" * 70 + "]" * 70 + "}",
+)
+
+
+class Called(NamedTuple):
+    """A call of a model."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, mostly."""
+
+
+def call(source: Source, number: int, *, odd: bool = True) -> Called:
+    name = source.pick(_ODD_NAMES) if odd and source.chance(12) else source.pick(_NAMES)
+    arguments = source.pick(_ODD_ARGUMENTS) if odd and source.chance(20) else source.pick(_ARGUMENTS)
+    return Called(f"call_{number}", name, arguments)
+
+
+ALLOW = "allow_when_context_is_untrusted"
+BLOCK = "block_always"
+BLOCK_UNTRUSTED = "block_when_context_is_untrusted"
+
+_HAS_VALUE = ("path", "contains", "/etc/")
+POLICIES = (
+    # By name.
+    Policy((Rule(CANARY, BLOCK),)),
+    Policy((Rule("delete*", BLOCK),)),
+    Policy((Rule("*", BLOCK),)),
+    # By argument.
+    Policy((Rule("*", BLOCK, (_HAS_VALUE,)),)),
+    Policy((Rule(CANARY, BLOCK, (_HAS_VALUE,)),)),
+    Policy((Rule("*", BLOCK, (("any:list[*]", "contains", VALUE),)), Rule("*", BLOCK, (("a.path", "equal", VALUE),)))),
+    Policy((Rule("*", BLOCK, (("path", "regex", "^/etc/.*arg$"),)),)),
+    # Lists of what is allowed.
+    Policy((Rule(SAFE, ALLOW),), default=BLOCK),
+    Policy((Rule(SAFE, ALLOW), Rule("read_*", ALLOW)), default=BLOCK),
+    Policy((Rule("*", ALLOW, (("path", "startsWith", "/ok"),)),), default=BLOCK),
+    Policy((Rule(CANARY, ALLOW, (("path", "exists", None),)), Rule("*", BLOCK, (_HAS_VALUE,))), default=BLOCK),
+    # By the context.
+    Policy((Rule(SAFE, ALLOW),), default=BLOCK_UNTRUSTED, untrusted=True),
+    Policy((Rule(SAFE, ALLOW),), default=BLOCK_UNTRUSTED),
+    Policy((Rule(CANARY, BLOCK_UNTRUSTED), Rule("*", BLOCK_UNTRUSTED, (_HAS_VALUE,))), untrusted=True),
+    Policy((Rule(CANARY, BLOCK_UNTRUSTED, (_HAS_VALUE,)), Rule("*", "require_approval", (("x", "exists", True),)))),
+)
+
+
+def policy(source: Source) -> Policy:
+    return source.pick(POLICIES)
