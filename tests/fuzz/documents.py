@@ -118,26 +118,29 @@ def mutate(source: Source, documents: list[Any], extras: list[tuple[str, Any]], 
     found = [each for document in documents for each in objects(document) if each.pairs]
     if not found:
         return
-    here = source.pick(found)
-    at = source.below(len(here.pairs))
+    known = {key for key, _ in extras}
+    places = [(each, at) for each in found for at in range(len(each.pairs))]
+    telling = [(each, at) for each, at in places if each.pairs[at][0] in known or each.pairs[at][0] in words]
+    here, at = source.pick(telling if telling and source.chance(80) else places)
     key, value = here.pairs[at]
-    way = source.below(8)
-    if way == 0:
-        here.pairs[at] = (key, source.pick(words.get(key) or _ODD_VALUES))
-    elif way == 1:
-        here.pairs[at] = (_alias(source, key), value)
+    others = [child for name, child in extras if name == key]
+    if not others or source.chance(30):
+        others = [child for each in found for name, child in each.pairs if name == key]
+    way = source.below(9)
+    if way <= 1:
+        here.pairs.insert(source.below(len(here.pairs) + 1), copy_pair(source.pick(extras)))
     elif way == 2:
-        del here.pairs[at]
+        here.pairs.insert(at + source.below(2), (key, copy(source.pick(others))))
     elif way == 3:
-        other = copy(source.pick(_others(found, key, value)))
-        spelling = key if source.chance(50) else _alias(source, key)
-        here.pairs.insert(at + source.below(2), (spelling, other))
+        here.pairs.insert(at + source.below(2), (_alias(source, key), copy(source.pick(others))))
     elif way == 4:
-        here.pairs.insert(at, copy_pair(source.pick(extras)))
+        here.pairs[at] = (key, copy(source.pick(others)))
     elif way == 5:
-        here.pairs[at] = (key, copy(source.pick(_others(found, key, value))))
+        here.pairs[at] = (key, source.pick(words.get(key) or _ODD_VALUES))
     elif way == 6:
-        here.pairs[at] = (key, source.pick(_ODD_VALUES))
+        here.pairs[at] = (_alias(source, key), value) if source.chance(50) else (key, source.pick(_ODD_VALUES))
+    elif way == 7:
+        del here.pairs[at]
     elif isinstance(value, list) and value:
         value.insert(source.below(len(value) + 1), copy(source.pick(value)))
     else:
@@ -147,8 +150,3 @@ def mutate(source: Source, documents: list[Any], extras: list[tuple[str, Any]], 
 def copy_pair(pair: tuple[str, Any]) -> tuple[str, Any]:
     return pair[0], copy(pair[1])
 
-
-def _others(found: list[Obj], key: str, value: Any) -> list[Any]:
-    """Return what members of this name have elsewhere."""
-    others = [child for each in found for name, child in each.pairs if name == key]
-    return others or [value]

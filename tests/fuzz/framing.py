@@ -36,13 +36,13 @@ def _framed(event: Event, newline: str) -> str:
     return f"{named}data: {event.text()}{newline}{newline}"
 
 
-def irregular(source: Source, events: list[Event], newline: str) -> bytes:
-    """Frame events, some of them oddly."""
-    odd = {source.below(max(len(events), 1)) for _ in range(1 + source.below(2))} if source.chance(60) else set()
+def irregular(source: Source, events: list[Event], newline: str, hidden: Event | None = None) -> bytes:
+    """Frame events, some of them oddly; ``hidden``: one that may stand where not all clients look."""
+    odd = {source.below(max(len(events), 1)) for _ in range(1 + source.below(2))} if source.chance(40) else set()
     everywhere = source.pick(("\n", "\r\n", "\r", newline)) if source.chance(25) else newline
     parts = ["\ufeff"] if source.chance(5) else []
     for number, event in enumerate(events):
-        parts.append(_odd(source, event, everywhere) if number in odd else _framed(event, everywhere))
+        parts.append(_odd(source, event, everywhere, hidden or event) if number in odd else _framed(event, everywhere))
     text = "".join(parts)
     data = text.encode("utf-8", "surrogatepass")
     if source.chance(6):
@@ -51,8 +51,9 @@ def irregular(source: Source, events: list[Event], newline: str) -> bytes:
     return data[: source.below(len(data) + 1)] if source.chance(8) else data
 
 
-def _odd(source: Source, event: Event, end: str) -> str:
+def _odd(source: Source, event: Event, end: str, hidden: Event) -> str:
     text = event.text(loose=source.chance(30))
+    other = hidden.text()
     named = f"event: {event.name}{end}" if event.name else ""
     ways = (
         f"{named}data:{text}{end}{end}",
@@ -70,18 +71,22 @@ def _odd(source: Source, event: Event, end: str) -> str:
         f"retry: 1{end}{end}{named}data: {text}{end}{end}",
         f"{named}{end}data: {text}{end}{end}",
         f": c{end}{named}data: {text}{end}{end}",
-        f": c\u2028data: {text}{end}{end}",
-        f": data: {text}{end}{named}data: {text}{end}{end}",
+        f": c\u2028data: {other}{end}{named}data: {text}{end}{end}",
+        f": c\x0bdata: {other}{end}{end}",
+        f"{named}: data: {text}{end}data: {other}{end}{end}",
+        f": data: {other}{end}{named}data: {text}{end}{end}",
         f"data{end}{named}data: {text}{end}{end}",
         f"\ufeff{named}data: {text}{end}{end}",
         f"{named}data: {text}{end}data:{end}{end}",
-        f"{named}data: {text}{end}unknown: {text}{end}{end}",
+        f"{named}data: {text}{end}unknown: {other}{end}{end}",
+        f"{named}data: {text}{end}{other}{end}{end}",
+        f"{other}{end}{named}data: {text}{end}{end}",
         f"{named}data: {_in_lines(source, text, end)}{end}{end}",
         f"event: {source.pick(ODD_NAMES)}{end}data: {text}{end}{end}",
         f"{named}event: {source.pick(ODD_NAMES)}{end}data: {text}{end}{end}",
         f"event: {source.pick(ODD_NAMES)}{end}{named}data: {text}{end}{end}",
-        f"{named}data: {text} {text}{end}{end}",
-        f"{named}data: [{text}]{end}{end}",
+        f"{named}data: {text} {other}{end}{end}",
+        f"{named}data: [{text},{other}]{end}{end}",
     )
     return source.pick(ways)
 

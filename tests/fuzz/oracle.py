@@ -77,13 +77,54 @@ def _pairs(value: Any) -> Any:
 
 
 def _may_not_say(case: Case) -> bool:
-    """Whether no call of the upstream's, read in any way, may say the value."""
+    """Whether the upstream says the value in calls only, and in none, read in any way, that is allowed."""
     found = reader.documents(case.body)
+    if any(_says_elsewhere(document) for document in found):
+        return False  # what is said as text is text
     read = list(reader.calls(case.body))
     for first in (False, True):
         read += clients.CLIENTS[case.format]([reader.plain(each, first=first, fold=True) for each in found])
     saying = [call for call in read if VALUE in repr(call[1])]
     return bool(saying) and all(judge.refused(case.policy, call) for call in saying)
+
+
+_HOLDERS = frozenset(
+    {
+        ("function", "arguments"),
+        ("custom", "input"),
+        ("function_call", "arguments"),
+        ("content_block", "input"),
+        ("content", "input"),
+        ("input_json_delta", "partial_json"),
+        ("item", "arguments"),
+        ("item", "input"),
+        ("output", "arguments"),
+        ("output", "input"),
+        ("response.function_call_arguments.delta", "delta"),
+        ("response.function_call_arguments.done", "arguments"),
+        ("response.custom_tool_call_input.delta", "delta"),
+        ("response.custom_tool_call_input.done", "input"),
+        ("functionCall", "args"),
+        ("function_call", "args"),
+        ("partialArgs", "stringValue"),
+    }
+)
+"""Where a call's arguments are: the member that holds the call, or its type, and the member of it."""
+
+
+def _says_elsewhere(value: Any, place: str = "") -> bool:
+    """Whether a document says the value where no call has its arguments."""
+    if isinstance(value, reader.Pairs):
+        kinds = [child for key, child in value if key == "type"]
+        kind = kinds[0] if len(kinds) == 1 and isinstance(kinds[0], str) else ""
+        return any(
+            _says_elsewhere(child, key)
+            for key, child in value
+            if not ({(place, key), (kind, key)} & _HOLDERS)
+        )
+    if isinstance(value, list):
+        return any(_says_elsewhere(child, place) for child in value)
+    return isinstance(value, str) and VALUE in value
 
 
 def _check_refusal(case: Case, got: Result) -> None:

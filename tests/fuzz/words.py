@@ -1,8 +1,10 @@
 """What models call in these tests, and the policies that their calls meet."""
 
+import functools
 from typing import NamedTuple
 
 from tests.fuzz.case import Policy, Rule
+from tests.fuzz.judge import refused
 from tests.fuzz.source import Source
 
 VALUE = "/etc/canary-arg"
@@ -100,3 +102,31 @@ POLICIES = (
 
 def policy(source: Source) -> Policy:
     return source.pick(POLICIES)
+
+
+@functools.cache
+def _sorted(policy: Policy) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the usual calls that a policy allows, and those that it refuses."""
+    usual = [(name, arguments) for name in _NAMES for arguments in _ARGUMENTS]
+    bad = [call for call in usual if refused(policy, call)]
+    return [call for call in usual if call not in bad], bad
+
+
+def pair(source: Source, policy: Policy) -> tuple[Called, Called]:
+    """Return a call that is allowed and one that is refused, as far as there are such."""
+    allowed, bad = _sorted(policy)
+    good = source.pick(allowed or bad)
+    if bad and source.chance(85):
+        other = source.pick(bad)
+        if source.chance(30):
+            same = [call for call in bad if call[0] == good[0] or call[1] == good[1]]
+            other = source.pick(same or bad)
+    else:
+        name, arguments = source.pick(bad or allowed)
+        other = (source.pick(_ODD_NAMES), arguments) if source.chance(50) else (name, source.pick(_ODD_ARGUMENTS))
+    return Called("call_0", *good), Called("call_1" if source.chance(75) else "call_0", *other)
+
+
+def allowed(source: Source, policy: Policy, number: int) -> Called:
+    good, bad = _sorted(policy)
+    return Called(f"call_{number}", *source.pick(good or bad))

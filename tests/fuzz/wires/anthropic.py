@@ -6,7 +6,7 @@ from typing import Any
 from tests.fuzz.documents import Raw, tree
 from tests.fuzz.framing import Event
 from tests.fuzz.source import Source
-from tests.fuzz.wires.wire import Wire
+from tests.fuzz.wires.wire import Pair, Wire
 from tests.fuzz.words import CANARY, SAFE, Called
 
 _USAGE = {"input_tokens": 3, "output_tokens": 1}
@@ -85,8 +85,49 @@ def _oddly(source: Source, called: Called, index: int) -> list[Event]:
     return [_event("content_block_start", index=index, content_block=block), *pieces[:1], *stop]
 
 
-def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # noqa: FBT001
-    reason = "tool_use" if calls else "end_turn"
+def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]:
+    """Return a call behind which another one hides."""
+    way = source.below(12)
+    begin, _, piece, stop = _as_usual(good, index)
+    if way == 0:
+        filled = _event("content_block_start", index=index, content_block=_block(bad, given(bad)))
+        return [filled, _piece(index, good.arguments), stop]
+    if way == 1:
+        filled = _event("content_block_start", index=index, content_block=_block(good, given(bad)))
+        return [filled, _piece(index, good.arguments), stop]
+    if way == 2:
+        again = _event("content_block_start", index=index, content_block=_block(bad, given(bad)))
+        return [begin, piece, stop, again, stop]
+    if way == 3:
+        other = _as_usual(bad, index + 1)
+        moved = _piece(index, bad.arguments)
+        return [begin, other[0], moved, _piece(index + 1, good.arguments), stop, other[-1]]
+    if way == 4:
+        beside = _event("content_block_delta", index=index, content_block=_block(bad, given(bad)))
+        beside.data.pairs += [("delta", tree({"type": "input_json_delta", "partial_json": ""}))]
+        return [begin, beside, piece, stop]
+    if way == 5:
+        return [_event("message_start", message=_message([_block(bad, given(bad))], None))]
+    if way == 6:
+        return [begin, piece._replace(name=""), _piece(index, bad.arguments), stop]
+    if way == 7:
+        return [begin, piece, stop, _piece(index, bad.arguments)]
+    if way == 8:
+        hidden = {"type": "text", "text": "", "name": bad.name, "input": given(bad)}
+        return [_event("content_block_start", index=index, content_block=hidden), stop]
+    if way == 9:
+        gap = _as_usual(bad, index + 2)
+        return [begin, piece, stop, *gap]
+    if way == 10:
+        block = _block(bad, given(bad))
+        begun = tree({"type": source.pick(("ping", "content_block_start")), "index": index, "content_block": block})
+        return [Event(begun, source.pick(("ping", "content_block_start", "error", ""))), stop]
+    nameless = {**_block(good, {}), "toolset_name": bad.name}
+    return [_event("content_block_start", index=index, content_block=nameless), piece, stop]
+
+
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
+    reason = "tool_use" if calls or trick else "end_turn"
     early: list[Any] = []
     calls = list(calls)
     if odd and calls and source.chance(10):
@@ -104,13 +145,15 @@ def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # n
         if not odd:
             events += _as_usual(called, index)
         else:
-            here = index if source.chance(85) else source.below(4)
-            rows.append(_as_usual(called, here) if source.chance(40) else _oddly(source, called, here))
+            here = source.below(4) if source.chance(10) else index
+            rows.append(_as_usual(called, here) if not source.chance(35) else _oddly(source, called, here))
         index += 1
     for row in rows:
         at = 0 if source.chance(85) else source.below(4)
         position = max(0, len(events) - at)
         events[position:position] = row
+    if trick:
+        events += _trick(source, *trick, index)
     events.append(_event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={"output_tokens": 9}))
     return [*events, _event("message_stop")]
 

@@ -5,7 +5,7 @@ from typing import Any
 from tests.fuzz.documents import tree
 from tests.fuzz.framing import DONE, Event, Literal
 from tests.fuzz.source import Source
-from tests.fuzz.wires.wire import Wire
+from tests.fuzz.wires.wire import Pair, Wire
 from tests.fuzz.words import CANARY, SAFE, Called
 
 _HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -77,7 +77,44 @@ def _oddly(source: Source, called: Called, index: int, choice: int) -> list[Even
     return [*usual, _chunk(message, index=choice, place="message")]
 
 
-def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # noqa: FBT001
+def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]:
+    """Return a call behind which another one hides."""
+    way = source.below(11)
+    first, rest = _as_usual(good, index, 0)
+    if way == 0:
+        names = [good.name, bad.name] if source.chance(50) else [bad.name, good.name]
+        call = {"index": index, "id": good.id, "type": "function"}
+        renamed = [
+            _chunk({"tool_calls": [{**call, "function": {"name": name, "arguments": ""}}]}) for name in names
+        ]
+        return [*renamed, rest]
+    if way == 1:
+        return [*_as_usual(good, index, 0), *_as_usual(bad, index, 0)]
+    if way == 2:
+        whole = ({"index": index, **_tool(good)}, {"index": index, **_tool(bad)})
+        return [_chunk({"tool_calls": [each]}) for each in whole]
+    if way == 3:
+        return [_chunk({"tool_calls": [{"index": index, **_tool(good)}, _tool(bad)]})]
+    if way == 4:
+        message = {"role": "assistant", "tool_calls": [_tool(bad)]}
+        beside = tree({"index": 0, "delta": {"tool_calls": [{"index": index, **_tool(good)}]}, "message": message})
+        return [Event(tree({**_HEAD, "choices": [beside]}))]
+    if way == 5:
+        return [first, rest, _chunk({"role": "assistant", "tool_calls": [_tool(bad)]}, place="message")]
+    if way == 6:
+        return [_chunk({"content": "Hm.", "function_call": {"name": bad.name, "arguments": bad.arguments}})]
+    if way == 7:
+        both = {**_tool(good), "index": index, "custom": {"name": bad.name, "input": bad.arguments}}
+        return [_chunk({"tool_calls": [both]})]
+    if way == 8:
+        more = {"index": index, "function": {"arguments": bad.arguments}}
+        return [first, rest, _chunk({"tool_calls": [more]})]
+    if way == 9:
+        return [first, *_as_usual(bad, index + 1, 0), rest]
+    return [first, rest, _chunk({}, "tool_calls"), *_as_usual(bad, index + 1, 0)]
+
+
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
     events = [_chunk({"role": "assistant", "content": ""})]
     if source.chance(50):
         events += [_chunk({"content": "Let "}), _chunk({"content": "me see."})]
@@ -102,7 +139,9 @@ def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # n
         events += row
         if odd and source.chance(20):
             events.append(_chunk({"content": " Well."}))
-    events.append(_chunk({}, "tool_calls" if calls else "stop"))
+    if trick:
+        events += _trick(source, *trick, len(calls))
+    events.append(_chunk({}, "tool_calls" if calls or trick else "stop"))
     if source.chance(30):
         events.append(Event(tree({**_HEAD, "choices": [], "usage": _USAGE})))
     return [*events, DONE]

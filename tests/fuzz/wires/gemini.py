@@ -6,7 +6,7 @@ from tests.fuzz.documents import Raw, tree
 from tests.fuzz.framing import Event, Literal
 from tests.fuzz.source import Source
 from tests.fuzz.wires.anthropic import given
-from tests.fuzz.wires.wire import Wire
+from tests.fuzz.wires.wire import Pair, Wire
 from tests.fuzz.words import CANARY, SAFE, VALUE, Called
 
 _USAGE = {"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}
@@ -58,7 +58,36 @@ def _oddly(source: Source, called: Called) -> list[Event]:
     return [_chunk([{"text": "Now"}, {"functionCall": _call(called)}, {"text": "then"}], index=index)]
 
 
-def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # noqa: FBT001
+def _trick(source: Source, good: Called, bad: Called) -> list[Event]:
+    """Return a call behind which another one hides."""
+    way = source.below(9)
+    if way == 0:
+        keys = ("functionCall", "function_call") if source.chance(50) else ("function_call", "functionCall")
+        return [_chunk([{keys[0]: _call(good), keys[1]: _call(bad)}])]
+    if way == 1:
+        spelt = source.pick(("function_call", "FunctionCall", "functioncall", "functionCalls", "toolCall", "x"))
+        return [_chunk([{"text": "Hm.", spelt: _call(bad)}])]
+    if way == 2:
+        return [_chunk([{"functionCall": {**_call(good), source.pick(("Args", "arguments", "input")): given(bad)}}])]
+    if way == 3:
+        return [_chunk([{"functionCall": {**_call(good), source.pick(("Name", "NAME", "toolName")): bad.name}}])]
+    if way == 4:
+        one, two = (_streamed(source, each, named=False) for each in (good, bad))
+        return [_chunk([{"functionCall": part}]) for part in (*one[:2], *two, *one[2:])]
+    if way == 5:
+        parts = _streamed(source, good, named=False)
+        parts[0]["args"] = given(bad)
+        return [_chunk([{"functionCall": part}]) for part in parts]
+    if way == 6:
+        return [_chunk([{"text": "Hm."}], "STOP"), _chunk([{"functionCall": _call(bad)}])]
+    if way == 7:
+        candidates = [{"content": {"parts": [{"functionCall": _call(each)}]}} for each in (good, bad)]
+        return [Event(tree({"candidates": candidates}))]
+    key = source.pick(("executableCode", "functionResponse", "codeExecutionResult", "newPart"))
+    return [_chunk([{key: {"functionCall": _call(bad), **_call(bad)}}])]
+
+
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
     events = [_chunk([{"text": "Let me see."}])] if source.chance(50) or not calls else []
     rows: list[list[Event]] = []
     for called in calls:
@@ -72,6 +101,8 @@ def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # n
             events[at:at] = row
         else:
             events += row
+    if trick:
+        events += _trick(source, *trick)
     events.append(_chunk([{"text": ""}], "STOP"))
     if odd and source.chance(15):
         events.append(_chunk([], "STOP", index=1))

@@ -5,7 +5,7 @@ from typing import Any
 from tests.fuzz.documents import tree
 from tests.fuzz.framing import DONE, Event
 from tests.fuzz.source import Source
-from tests.fuzz.wires.wire import Wire
+from tests.fuzz.wires.wire import Pair, Wire
 from tests.fuzz.words import CANARY, SAFE, Called
 
 _Members = dict[str, Any]
@@ -130,7 +130,35 @@ def _oddly(source: Source, called: Called, index: int) -> tuple[list[_Members], 
     return _as_usual(called, index), None
 
 
-def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # noqa: FBT001
+def _trick(source: Source, good: Called, bad: Called, index: int) -> tuple[list[_Members], list[_Members]]:
+    """Return a call behind which another one hides, and the items that the answer ends with."""
+    way = source.below(9)
+    bad = bad._replace(id=good.id) if source.chance(60) else bad
+    usual = _as_usual(good, index)
+    added, delta, done, item_done = usual
+    if way == 0:
+        return usual, [_item(bad)]
+    if way == 1:
+        return usual, [_item(good), _item(bad)]
+    if way == 2:
+        return [added, delta, done, {**item_done, "item": _item(bad)}], [_item(good)]
+    if way == 3:
+        return [added, delta, {**done, "name": bad.name, "arguments": bad.arguments}, item_done], [_item(good)]
+    if way == 4:
+        return [added, {**delta, "delta": bad.arguments}, done, item_done], [_item(good)]
+    if way == 5:
+        return [{**added, "item": {**_item(bad), "status": "in_progress"}}, delta, done, item_done], [_item(good)]
+    if way == 6:
+        begun = {"type": "response.in_progress", "response": _response("in_progress", [_item(bad)])}
+        return [begun, *usual], [_item(good)]
+    if way == 7:
+        late = [{**delta, "delta": bad.arguments}, {**done, "arguments": bad.arguments}]
+        return [*usual, *late], [_item(good)]
+    other = {**_MESSAGE, "content": [{"type": "output_text", "text": "Hm."}, {**_item(bad)}]}
+    return usual, [_item(good), other]
+
+
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
     events: list[_Members] = [
         {"type": kind, "response": _response("in_progress", [])}
         for kind in ("response.created", "response.in_progress")
@@ -153,6 +181,10 @@ def _stream(source: Source, calls: list[Called], odd: bool) -> list[Event]:  # n
         else:
             events += made
         output += [item] if item is not None else []
+    if trick:
+        made, items = _trick(source, *trick, len(output))
+        events += made
+        output += items
     end = source.pick(("completed", "completed", "completed", "incomplete", "failed")) if odd else "completed"
     events.append({"type": f"response.{end}", "response": _response(end, output)})
     return _numbered(events)

@@ -8,12 +8,19 @@ from tests.fuzz.source import Source
 from tests.fuzz.words import Called
 
 
+Pair = tuple[Called, Called]
+
+
 class Wire(NamedTuple):
     """One wire format."""
 
     name: str
-    stream: Callable[[Source, list[Called], bool], list[Event]]
-    """Build the events of a stream; the last argument: in one of the many legal or odd ways, else as the vendor does."""
+    stream: Callable[[Source, list[Called], bool, Pair | None], list[Event]]
+    """Build the events of a stream.
+
+    The third argument: in one of the many legal or odd ways, else as the vendor does. The last one: a call that is
+    allowed, and one that is refused and hides behind it.
+    """
     whole: Callable[[Source, list[Called], bool], Any]
     """Build a whole answer."""
     extras: Callable[[Called], list[tuple[str, Any]]]
