@@ -80,12 +80,12 @@ def _by_index(fragments: list[_Fragment]) -> Iterator[Call]:
 
 
 def _by_id(fragments: list[_Fragment]) -> Iterator[Call]:
-    """A fragment without an id goes on with the call before it."""
+    """What has one id is one call; a fragment without an id goes on with what has its index."""
     building: dict[Any, _Building] = {}
-    last: Any = None
+    ids: dict[Any, Any] = {}
     for number, index, id_, name, piece in fragments:
-        last = (number, index, "legacy") if index == "legacy" else (number, id_) if id_ else last
-        building.setdefault(last, _Building()).add(name, piece)
+        here = ids[number, index] = (number, id_) if id_ else ids.get((number, index), (number, index, "none"))
+        building.setdefault(here, _Building()).add(name, piece)
     for each in building.values():
         yield from each.calls()
 
@@ -141,7 +141,8 @@ def responses(documents: list[Any]) -> Iterator[Call]:
                 if where == here and isinstance(arguments, str):
                     yield name, arguments
         for each in building.values():
-            yield from each.calls()
+            if "".join(each.pieces):  # else it has only been announced
+                yield from each.calls()
 
 
 def anthropic(documents: list[Any]) -> Iterator[Call]:

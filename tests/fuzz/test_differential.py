@@ -1,5 +1,6 @@
 """Calls that a client sees in what left the gate are a subset of those that policies allow."""
 
+import msgspec
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -29,6 +30,22 @@ def test_a_regular_answer_passes_as_it_came_or_is_refused(name):
     @given(regular_cases(name))
     def run(case):
         event(case.ends)
-        check(case)
+        check(case, regular=True)
+
+    run()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_answer_that_breaks_off_shows_no_call(name):
+    @examples(0.15)
+    @given(regular_cases(name), st.data())
+    def run(case, data):
+        end = data.draw(st.integers(0, len(case.body) - 1))
+        got = check(msgspec.structs.replace(case, body=case.body[:end], ends=""))
+        whole = not case.stream or b"data: " not in case.body
+        assert got.error is not None or not whole
+        if got.error is None:  # what is missing says nothing
+            assert len(case.body) - end < 600
+        event("failed" if got.error else "ended")
 
     run()

@@ -116,14 +116,15 @@ def pair(source: Source, policy: Policy) -> tuple[Called, Called]:
     """Return a call that is allowed and one that is refused, as far as there are such."""
     allowed, bad = _sorted(policy)
     good = source.pick(allowed or bad)
-    if bad and source.chance(85):
+    judged = any(rule.conditions for rule in policy.rules)
+    if bad and not source.chance(30 if judged else 12):
         other = source.pick(bad)
         if source.chance(30):
             same = [call for call in bad if call[0] == good[0] or call[1] == good[1]]
             other = source.pick(same or bad)
     else:
         name, arguments = source.pick(bad or allowed)
-        other = (source.pick(_ODD_NAMES), arguments) if source.chance(50) else (name, source.pick(_ODD_ARGUMENTS))
+        other = (source.pick(_ODD_NAMES), arguments) if source.chance(20 if judged else 80) else (name, source.pick(_ODD_ARGUMENTS))
     return Called("call_0", *good), Called("call_1" if source.chance(75) else "call_0", *other)
 
 

@@ -152,6 +152,17 @@ def test_calls_with_one_high_index_or_none_are_joined_too():
     assert (failure, names) == ("", {"canary_", "tool", "canary_tool"})
 
 
+def test_calls_with_one_id_are_joined_too():
+    names, failure, _ = judged(
+        piece(0, "a", name="canary_", arguments=A), piece(1, "a", name="tool", arguments="{}")
+    )
+    assert (failure, "canary_tool" in names) == ("", True)
+    names, failure, _ = judged(
+        piece(0, "a", name="canary_", arguments=A), piece(1, "b", name="tool", arguments="{}")
+    )
+    assert (failure, "canary_tool" in names) == ("", False)
+
+
 ORDINARY = {
     "pieces": [piece(0, "a", name="n", arguments=""), piece(0, arguments="{"), piece(0, arguments="}")],
     "an id of its own in every piece": [

@@ -56,7 +56,7 @@ class _Call(msgspec.Struct):
 
 
 class _Joined(msgspec.Struct):
-    """The calls with one index, which some clients join into one whatever their ids say."""
+    """The calls with one index, or with one id, which some clients join into one."""
 
     calls: set[int] = set()
     names: list[str] = []
@@ -90,8 +90,8 @@ class Calls(msgspec.Struct):
     open: dict[Any, list[_Call]] = {}
     """Custom tools whose text has not ended, by choice."""
     count: int = 0
-    joined: dict[tuple[Any, Any], _Joined] = {}
-    """By choice and index."""
+    joined: dict[tuple[Any, ...], _Joined] = {}
+    """By choice and index, and by choice and id."""
 
     @property
     def choices(self) -> set[Any]:
@@ -189,20 +189,28 @@ class Calls(msgspec.Struct):
         known.add(arguments)
         aliases: tuple[str, ...] = ()
         if self.streamed and not again and key[-1] != "legacy":
-            # An index that is missing is zero to many.
-            joined = self.joined.setdefault((key[0], choice_index(call.get("index"), 0)), _Joined())
-            aliases = joined.add(known, name)
-            if aliases and not _is_object(arguments):
+            # An index that is missing is zero to many; some go by the id alone.
+            shared = [self._joined(key[0], choice_index(call.get("index"), 0))]
+            shared += [self._joined(key[0], "id", id_)] if id_ else []
+            for joined in shared:
+                if not (found := joined.add(known, name)):
+                    continue
+                aliases += found
+                if _is_object(arguments):
+                    continue
                 # Then the arguments may be those of any of them.
                 if len(joined.calls) > _MOST_PIECES:
                     yield _ODD
                 else:
                     yield from (
-                        ToolCallDelta(other, aliases=aliases)
+                        ToolCallDelta(other, aliases=found)
                         for other in sorted(joined.calls)
                         if other != known.index
                     )
         yield ToolCallDelta(known.index, id_, name, piece, aliases=aliases)
+
+    def _joined(self, *key: Any) -> _Joined:
+        return self.joined.setdefault(key, _Joined())
 
     def _doubtful(
         self, key: tuple[Any, ...], call: dict[str, Any], id_: str, name: str, arguments: str

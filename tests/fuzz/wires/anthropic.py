@@ -87,7 +87,7 @@ def _oddly(source: Source, called: Called, index: int) -> list[Event]:
 
 def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]:
     """Return a call behind which another one hides."""
-    way = source.below(12)
+    way = source.below(13)
     begin, _, piece, stop = _as_usual(good, index)
     if way == 0:
         filled = _event("content_block_start", index=index, content_block=_block(bad, given(bad)))
@@ -122,6 +122,9 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
         block = _block(bad, given(bad))
         begun = tree({"type": source.pick(("ping", "content_block_start")), "index": index, "content_block": block})
         return [Event(begun, source.pick(("ping", "content_block_start", "error", ""))), stop]
+    if way == 11:
+        around = [_piece(index, each)._replace(name="") for each in ('{"a":', "}")]
+        return [begin, around[0], _piece(index, bad.arguments), around[1], stop]
     nameless = {**_block(good, {}), "toolset_name": bad.name}
     return [_event("content_block_start", index=index, content_block=nameless), piece, stop]
 

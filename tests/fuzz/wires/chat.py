@@ -79,7 +79,7 @@ def _oddly(source: Source, called: Called, index: int, choice: int) -> list[Even
 
 def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]:
     """Return a call behind which another one hides."""
-    way = source.below(11)
+    way = source.below(14)
     first, rest = _as_usual(good, index, 0)
     if way == 0:
         names = [good.name, bad.name] if source.chance(50) else [bad.name, good.name]
@@ -111,6 +111,19 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
         return [first, rest, _chunk({"tool_calls": [more]})]
     if way == 9:
         return [first, *_as_usual(bad, index + 1, 0), rest]
+    if way == 10:
+        start, end = bad.name[: len(bad.name) // 2], bad.name[len(bad.name) // 2 :]
+        halves = (good._replace(id="call_7", name=start, arguments="{}"), bad._replace(name=end))
+        return [_chunk({"tool_calls": [{"index": index, **_tool(half)}]}) for half in halves]
+    if way == 11:
+        wrapped = []
+        for id_, name, piece in ((good.id, good.name, '{"a":'), (bad.id, bad.name, bad.arguments), (good.id, "", "}")):
+            function = {"name": name, "arguments": piece} if name else {"arguments": piece}
+            wrapped.append(_chunk({"tool_calls": [{"index": index, "id": id_, "function": function}]}))
+        return wrapped
+    if way == 12:
+        nameless = {"id": bad.id, "type": "function", "function": {"name": bad.name, "arguments": bad.arguments}}
+        return [first, _chunk({"tool_calls": [nameless]}), rest]
     return [first, rest, _chunk({}, "tool_calls"), *_as_usual(bad, index + 1, 0)]
 
 
