@@ -51,6 +51,8 @@ def cases(draw: st.DrawFn, name: str) -> Case:
         allowed(source, chosen, number) if hides else call(source, number) for number in range(source.below(3))
     ]
     hidden = None
+    if hides and source.chance(10):
+        calls.append(bad)
     if hides:
         tricked = stream and source.chance(50)
         events = (

@@ -104,7 +104,7 @@ _ALIASES = {
 
 def _alias(source: Source, key: str) -> str:
     """Return another spelling that some client takes for the same."""
-    choices = [Escaped(key), key.upper(), key[:1].upper() + key[1:], key.replace("s", "\u017f", 1)]
+    choices = [key[:1].upper() + key[1:], Escaped(key), key.upper(), key.replace("s", "\u017f", 1)]
     choices.append(_ALIASES.get(key) or re.sub(r"_(\w)", lambda match: match[1].upper(), key))
     choices.append(key + " ")
     return source.pick(choices)
@@ -120,26 +120,27 @@ def mutate(source: Source, documents: list[Any], extras: list[tuple[str, Any]], 
         return
     known = {key for key, _ in extras}
     places = [(each, at) for each in found for at in range(len(each.pairs))]
-    telling = [(each, at) for each, at in places if each.pairs[at][0] in known or each.pairs[at][0] in words]
-    here, at = source.pick(telling if telling and source.chance(80) else places)
+    telling = [(each, at) for each, at in places if each.pairs[at][0] in known]
+    sorted_ = [(each, at) for each, at in places if each.pairs[at][0] in words]
+    here, at = source.pick(source.pick((telling, telling, sorted_, places)) or places)
     key, value = here.pairs[at]
     others = [child for name, child in extras if name == key]
     if not others or source.chance(30):
         others = [child for each in found for name, child in each.pairs if name == key]
-    way = source.below(9)
+    way = source.below(11)
     if way <= 1:
         here.pairs.insert(source.below(len(here.pairs) + 1), copy_pair(source.pick(extras)))
     elif way == 2:
         here.pairs.insert(at + source.below(2), (key, copy(source.pick(others))))
-    elif way == 3:
+    elif way <= 4:
         here.pairs.insert(at + source.below(2), (_alias(source, key), copy(source.pick(others))))
-    elif way == 4:
-        here.pairs[at] = (key, copy(source.pick(others)))
     elif way == 5:
-        here.pairs[at] = (key, source.pick(words.get(key) or _ODD_VALUES))
+        here.pairs[at] = (key, copy(source.pick(others)))
     elif way == 6:
-        here.pairs[at] = (_alias(source, key), value) if source.chance(50) else (key, source.pick(_ODD_VALUES))
+        here.pairs[at] = (key, source.pick(words.get(key) or _ODD_VALUES))
     elif way == 7:
+        here.pairs[at] = (_alias(source, key), value) if source.chance(50) else (key, source.pick(_ODD_VALUES))
+    elif way == 8:
         del here.pairs[at]
     elif isinstance(value, list) and value:
         value.insert(source.below(len(value) + 1), copy(source.pick(value)))

@@ -31,10 +31,14 @@ _ODD_NAMES = (
     "x" * 200,
 )
 _ARGUMENTS = ("{}", f'{{"path":"{VALUE}"}}', '{"path":"/ok/a"}')
-_ODD_ARGUMENTS = (
-    f'{{"path":"/ok","path":"{VALUE}"}}',
+_SUBTLE_ARGUMENTS = (
     f'{{"path":"{VALUE}","path":"/ok"}}',
+    f'{{"path":"/ok","path":"{VALUE}"}}',
     f'{{"p\\u0061th":"{VALUE}"}}',
+    f'{{"path":"{VALUE}"}}{{"path":"/ok"}}',
+)
+"""What a careless reader takes for something else."""
+_ODD_ARGUMENTS = (
     '{"path":"\\/etc\\/canary-arg"}',
     '{"path":"\\u002fetc/canary-arg"}',
     f'{{"a":{{"path":"{VALUE}"}},"path":"/ok"}}',
@@ -66,9 +70,13 @@ class Called(NamedTuple):
     """JSON, mostly."""
 
 
+def _odd_arguments(source: Source) -> str:
+    return source.pick(_SUBTLE_ARGUMENTS if source.chance(60) else _ODD_ARGUMENTS)
+
+
 def call(source: Source, number: int, *, odd: bool = True) -> Called:
     name = source.pick(_ODD_NAMES) if odd and source.chance(12) else source.pick(_NAMES)
-    arguments = source.pick(_ODD_ARGUMENTS) if odd and source.chance(20) else source.pick(_ARGUMENTS)
+    arguments = _odd_arguments(source) if odd and source.chance(20) else source.pick(_ARGUMENTS)
     return Called(f"call_{number}", name, arguments)
 
 
@@ -124,7 +132,7 @@ def pair(source: Source, policy: Policy) -> tuple[Called, Called]:
             other = source.pick(same or bad)
     else:
         name, arguments = source.pick(bad or allowed)
-        other = (source.pick(_ODD_NAMES), arguments) if source.chance(20 if judged else 80) else (name, source.pick(_ODD_ARGUMENTS))
+        other = (source.pick(_ODD_NAMES), arguments) if source.chance(20 if judged else 80) else (name, _odd_arguments(source))
     return Called("call_0", *good), Called("call_1" if source.chance(75) else "call_0", *other)
 
 

@@ -60,7 +60,7 @@ def _oddly(source: Source, called: Called) -> list[Event]:
 
 def _trick(source: Source, good: Called, bad: Called) -> list[Event]:
     """Return a call behind which another one hides."""
-    way = source.below(9)
+    way = source.below(10)
     if way == 0:
         keys = ("functionCall", "function_call") if source.chance(50) else ("function_call", "functionCall")
         return [_chunk([{keys[0]: _call(good), keys[1]: _call(bad)}])]
@@ -81,6 +81,11 @@ def _trick(source: Source, good: Called, bad: Called) -> list[Event]:
     if way == 6:
         return [_chunk([{"text": "Hm."}], "STOP"), _chunk([{"functionCall": _call(bad)}])]
     if way == 7:
+        args = [("args", given(good)), (source.pick(("Args", "ARGS", "arg\u017f")), given(bad))]
+        call = tree({"name": good.name})
+        call.pairs += args if source.chance(50) else args[::-1]
+        return [_chunk([{"functionCall": call}])]
+    if way == 8:
         candidates = [{"content": {"parts": [{"functionCall": _call(each)}]}} for each in (good, bad)]
         return [Event(tree({"candidates": candidates}))]
     key = source.pick(("executableCode", "functionResponse", "codeExecutionResult", "newPart"))
