@@ -6,6 +6,7 @@ Rules: an adapter does no I/O, never logs, never reads settings. What it does no
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import ClassVar
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from gateway.core.edit import edit, split
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
+from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, duplicate_member
 from gateway.core.view import Completion, Event, Message, Part, Path, Prompt, Text, Tool, ToolResult
 
@@ -25,6 +27,7 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_QUIRKS = Quirks()
+Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
 
 
@@ -46,6 +49,8 @@ class RequestAdapter:
     stream: bool = False
     session: tuple[str, str] | None = None
     """The vendor's own session field, and its name."""
+    call_names: Mapping[str, str] = MappingProxyType({})
+    """Names of calls that the history does not show, by the call's id; to be set before ``tool_results`` is read."""
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -70,6 +75,19 @@ class RequestAdapter:
     def tool_results(self) -> Sequence[ToolResult]:
         """Every tool result in the history; parsed on first use."""
         return ()
+
+    @property
+    def hidden(self) -> Sequence[Reference]:
+        """What it leaves to the provider's memory."""
+        return ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the provider will keep the answer, so that a later request can refer to it."""
+        return False
+
+    def forget(self) -> None:
+        """Ask the provider to keep nothing; where a wire has no way to do so, ``keeps`` stays."""
 
     @cached_property
     def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
@@ -144,6 +162,10 @@ class RequestAdapter:
     def path(self, path: str) -> str:
         """Return the path to send, for wires that say the model or the streaming in it."""
         return path
+
+    def headers(self, headers: Headers) -> Headers:
+        """Return the headers to send, for wires that say in them what was edited."""
+        return headers
 
     def require_unique_members(self) -> None:
         """Refuse a body in which a top-level key occurs twice: what was judged must be what is sent."""

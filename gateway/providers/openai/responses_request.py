@@ -8,8 +8,17 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.media import without_media
+from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.openai.hosted import (
+    hosted_name,
+    mcp_tools,
+    plugins,
+    qualified,
+    searching,
+    value,
+)
 from gateway.providers.openai.responses_history import failed, read_message
 from gateway.providers.openai.responses_items import (
     CLIENT_CALLS,
@@ -21,6 +30,7 @@ from gateway.providers.openai.responses_items import (
     string,
     text,
 )
+from gateway.providers.openai.responses_state import ENCRYPTED, bare_reasoning, is_conversation, references
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw
@@ -49,8 +59,28 @@ class ResponsesRequest(RequestAdapter):
         self.model = text(self._request.model)
         self.stream = self._request.stream or False
         for name in ("user", "prompt_cache_key"):
-            if value := text(getattr(self._request, name)):
-                self.session = (value, name)
+            if said := text(getattr(self._request, name)):
+                self.session = (said, name)
+        self._forgets = self._request.store is False
+
+    @cached_property
+    def hidden(self) -> Sequence[Reference]:
+        return tuple(references(self._request))
+
+    @property
+    def keeps(self) -> bool:
+        return not self._forgets or is_conversation(self._request)
+
+    def forget(self) -> None:
+        self._forgets = True
+        self.set(("store",), value=False)
+        # What is not kept has to come back whole, and what was not kept can't be looked up.
+        include = value(self._request.include)
+        asked = include if isinstance(include, list) else []
+        if isinstance(value(self._request.reasoning), dict) and ENCRYPTED not in asked:
+            self.set(("include",), [*asked, ENCRYPTED])
+        for index in bare_reasoning(self._request.input):
+            self.remove(("input", index))
 
     @property
     def other_models(self) -> Sequence[str]:
@@ -61,12 +91,22 @@ class ResponsesRequest(RequestAdapter):
         return tuple(self._tools())
 
     def _tools(self) -> Iterator[Tool]:
-        for raw in elements(self._request.tools):
-            yield from _declared(raw)
+        declared = [tool for raw in elements(self._request.tools) for tool in _declared(raw)]
         for _, item in self._items:
             if item.type in _TOOL_SOURCES:
                 for raw in elements(item.tools):
-                    yield from _declared(raw, upstream=item.type == "mcp_list_tools")
+                    if item.type == "mcp_list_tools":
+                        declared += _listed(text(item.server_label), raw)
+                    else:
+                        declared += _declared(raw)
+        declared += plugins(self._request.plugins)
+        declared += searching((self.model, *self.other_models))
+        yield from declared
+        # A stored prompt may bring tools that only this member shows.
+        names = {tool.name for tool in declared}
+        for chosen in _chosen(self._request.tool_choice):
+            if chosen.server_executed and chosen.name not in names:
+                yield chosen
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
@@ -81,7 +121,7 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
-        names: dict[str, str] = {}
+        names = dict(self.call_names)
         results = []
         for index, item in self._items:
             if item.type in CLIENT_CALLS:
@@ -90,10 +130,10 @@ class ResponsesRequest(RequestAdapter):
                     name = computer_name(self.tools)
                 names.update((key, name) for key in (text(item.call_id), text(item.id)) if key)
             elif member := OUTPUTS.get(item.type):
-                value = item.result if member == "result" else item.output
-                if item.type == "mcp_call" and bytes(value) in (b"", b"null"):
+                content = item.result if member == "result" else item.output
+                if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
                     continue  # a call that is not answered yet
-                results.append(_result(item, value, ("input", index, member), names))
+                results.append(_result(item, content, ("input", index, member), names))
         return tuple(results)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
@@ -146,26 +186,46 @@ class ResponsesRequest(RequestAdapter):
         return msgspec.json.encode(body)
 
 
-def _declared(raw: _Raw, *, upstream: bool = False) -> Iterator[Tool]:
+def _declared(raw: _Raw) -> Iterator[Tool]:
     """List what one declaration declares; most declare one tool."""
     try:
         tool = _TOOL.decode(raw)
     except UNREADABLE:
         return
     kind = text(tool.type)
-    name = text(tool.name)
-    description = text(tool.description)
     if kind == "namespace":
         for inner in elements(tool.tools):
             yield from _declared(inner)
     elif kind == "mcp":
-        yield Tool(text(tool.server_label) or kind, description, server_executed=True)
-        for allowed in _allowed(tool.allowed_tools):
-            yield Tool(allowed, server_executed=True)
+        approved = tool.require_approval == "always"
+        yield from mcp_tools(text(tool.server_label), tool.allowed_tools, approved=approved)
     else:
-        parameters = tool.input_schema if upstream else tool.parameters
-        given = parameters if bytes(parameters) != b"null" else _Raw(b"")
-        yield Tool(name or kind, description, given, upstream or not _client_runs(kind, tool))
+        name = text(tool.name) or hosted_name(kind)
+        yield Tool(name, text(tool.description), _schema(tool.parameters), not _client_runs(kind, tool))
+
+
+def _listed(label: str, raw: _Raw) -> Iterator[Tool]:
+    """Read a tool that an MCP server listed."""
+    try:
+        tool = _TOOL.decode(raw)
+    except UNREADABLE:
+        return
+    name = qualified(label, text(tool.name))
+    yield Tool(name, text(tool.description), _schema(tool.input_schema), server_executed=True)
+
+
+def _schema(raw: _Raw) -> _Raw:
+    return raw if bytes(raw) != b"null" else _Raw(b"")
+
+
+def _chosen(raw: _Raw) -> Iterator[Tool]:
+    """List the tools that a choice names."""
+    try:
+        choice = _TOOL.decode(raw)
+    except UNREADABLE:
+        return
+    for named in elements(choice.tools) if choice.type == "allowed_tools" else [raw]:
+        yield from _declared(named)
 
 
 def _client_runs(kind: str, tool: wire.Tool) -> bool:
@@ -176,15 +236,11 @@ def _client_runs(kind: str, tool: wire.Tool) -> bool:
     return kind in _CLIENT_TOOLS or kind.startswith("computer")
 
 
-def _allowed(value: Any) -> list[str]:
-    """Return the tools of an MCP server that a request names."""
-    names = value.get("tool_names") if isinstance(value, dict) else value
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
 def _result(item: wire.Item, value: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
     call = text(item.call_id) or text(item.id)
-    name = names.get(call) or FIXED_NAMES.get(item.type) or text(item.name)
+    # What an output says of its own name is the client's word; a call that holds its result says both.
+    own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
+    name = names.get(call) or own
     return ToolResult(call, name, failed(item), path, tuple(_blocks(value, path)))
 
 
