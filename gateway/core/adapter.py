@@ -4,9 +4,8 @@ Rules: an adapter does no I/O, never logs, never reads settings. What it does no
 ``Unknown``, so that a vendor's novelty shows up as a metric and, at worst, as a refusal, never as a bypass.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
 from typing import ClassVar
 
 import msgspec
@@ -49,8 +48,6 @@ class RequestAdapter:
     stream: bool = False
     session: tuple[str, str] | None = None
     """The vendor's own session field, and its name."""
-    call_names: Mapping[str, str] = MappingProxyType({})
-    """Names of calls that the history does not show, by the call's id; to be set before ``tool_results`` is read."""
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -59,6 +56,8 @@ class RequestAdapter:
         self.params = params or {}
         """What the endpoint's path matched, percent-decoded."""
         self.quirks = quirks
+        self.earlier_name: Callable[[str], str] = _unknown
+        """Returns the name of a call that the history does not show, by its id; set before ``tool_results`` is read."""
         self._edits: dict[Path, bytes | None] = {}
 
     @property
@@ -176,6 +175,10 @@ class RequestAdapter:
     def compose(cls, model: str, prompt: Prompt) -> bytes:
         """Return the body of a plain request, not streamed."""
         raise NotImplementedError
+
+
+def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known
+    return ""
 
 
 def _named(part: Part, names: dict[str, str]) -> Part:

@@ -13,7 +13,7 @@ from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.openai.chat_history import read_message
 from gateway.providers.openai.chat_parts import string
-from gateway.providers.openai.hosted import asked_for, hosted_name, mcp_tools
+from gateway.providers.openai.hosted import asked_for, hosted_name, mcp_tools, unique
 from schemas import openai as wire
 from schemas.openai import AllowedChoice, ChatBody, Function, ToolEntry
 
@@ -64,7 +64,7 @@ class ChatRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        return tuple(self._tools())
+        return tuple(unique(self._tools()))
 
     @property
     def hidden(self) -> Sequence[Reference]:
@@ -80,15 +80,12 @@ class ChatRequest(RequestAdapter):
 
     def _tools(self) -> Iterator[Tool]:
         body = self._body
-        declared = [tool for item in raw_items(body.tools) for tool in _declared(item)]
-        yield from declared
-        names = {tool.name for tool in declared}
-        for chosen in _chosen(body.tool_choice):
-            if chosen.server_executed and chosen.name not in names:
-                yield chosen
+        for item in raw_items(body.tools):
+            yield from _declared(item)
         for function in elements(body.functions, _function):
             yield Tool(string(function.name), string(function.description), function.parameters)
         yield from asked_for(body, (self.model, *self.other_models))
+        yield from (tool for tool in _chosen(body.tool_choice) if tool.server_executed)
 
     @cached_property
     def _messages(self) -> list[wire.Message | None]:

@@ -16,10 +16,22 @@ _VERSION = re.compile(r"(_preview)?(_\d{4}_\d{2}_\d{2})?")
 _VENDOR = "openrouter:"
 _SEARCH = "web_search"
 _ONLINE = ":online"
-"""OpenRouter: what makes any model search the web."""
+"""OpenRouter: what makes any model search the web, as this plugin does."""
+_WEB_PLUGIN = "web"
 _COMPOUND = re.compile(r"(groq/)?compound(-.+)?")
 _COMPOUND_TOOLS = (_SEARCH, "visit_website", "code_interpreter", "browser_automation", "wolfram_alpha")
 """What Groq's compound systems may run if a request does not say which of them."""
+
+
+def unique(tools: Iterable[Tool]) -> Iterator[Tool]:
+    """Leave out what the provider runs and was listed before: requests ask for some in several ways."""
+    seen = set()
+    for tool in tools:
+        if not tool.server_executed:
+            yield tool
+        elif tool.name not in seen:
+            seen.add(tool.name)
+            yield tool
 
 
 def hosted_name(kind: str) -> str:
@@ -52,8 +64,12 @@ def plugins(raw: msgspec.Raw) -> Iterator[Tool]:
     found = value(raw)
     for plugin in found if isinstance(found, list) else ():
         name = plugin.get("id") if isinstance(plugin, dict) else plugin
-        if isinstance(name, str) and name and not (isinstance(plugin, dict) and plugin.get("enabled") is False):
-            yield Tool(name, server_executed=True)
+        if (
+            isinstance(name, str)
+            and name
+            and not (isinstance(plugin, dict) and plugin.get("enabled") is False)
+        ):
+            yield Tool(_SEARCH if name == _WEB_PLUGIN else name, server_executed=True)
 
 
 def searching(models: Iterable[str]) -> Iterator[Tool]:

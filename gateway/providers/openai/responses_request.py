@@ -17,6 +17,7 @@ from gateway.providers.openai.hosted import (
     plugins,
     qualified,
     searching,
+    unique,
     value,
 )
 from gateway.providers.openai.responses_history import failed, read_message
@@ -88,25 +89,20 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        return tuple(self._tools())
+        return tuple(unique(self._tools()))
 
     def _tools(self) -> Iterator[Tool]:
-        declared = [tool for raw in elements(self._request.tools) for tool in _declared(raw)]
+        for raw in elements(self._request.tools):
+            yield from _declared(raw)
         for _, item in self._items:
             if item.type in _TOOL_SOURCES:
+                label = text(item.server_label)
                 for raw in elements(item.tools):
-                    if item.type == "mcp_list_tools":
-                        declared += _listed(text(item.server_label), raw)
-                    else:
-                        declared += _declared(raw)
-        declared += plugins(self._request.plugins)
-        declared += searching((self.model, *self.other_models))
-        yield from declared
-        # A stored prompt may bring tools that only this member shows.
-        names = {tool.name for tool in declared}
-        for chosen in _chosen(self._request.tool_choice):
-            if chosen.server_executed and chosen.name not in names:
-                yield chosen
+                    yield from _listed(label, raw) if item.type == "mcp_list_tools" else _declared(raw)
+        yield from plugins(self._request.plugins)
+        yield from searching((self.model, *self.other_models))
+        # A stored prompt may bring tools that only a choice shows.
+        yield from (tool for tool in _chosen(self._request.tool_choice) if tool.server_executed)
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
@@ -121,7 +117,7 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
-        names = dict(self.call_names)
+        names: dict[str, str] = {}
         results = []
         for index, item in self._items:
             if item.type in CLIENT_CALLS:
@@ -133,8 +129,15 @@ class ResponsesRequest(RequestAdapter):
                 content = item.result if member == "result" else item.output
                 if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
                     continue  # a call that is not answered yet
-                results.append(_result(item, content, ("input", index, member), names))
+                results.append(self._result(item, content, ("input", index, member), names))
         return tuple(results)
+
+    def _result(self, item: wire.Item, content: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
+        call = text(item.call_id) or text(item.id)
+        # What an output says of its own name is the client's word; a call that holds its result says both.
+        own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
+        name = names.get(call) or own or self.earlier_name(call)
+        return ToolResult(call, name, failed(item), path, tuple(_blocks(content, path)))
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
         index = result.path[1] if len(result.path) > 1 else None
@@ -234,14 +237,6 @@ def _client_runs(kind: str, tool: wire.Tool) -> bool:
     if kind == "tool_search":
         return bool(tool.execution == "client")
     return kind in _CLIENT_TOOLS or kind.startswith("computer")
-
-
-def _result(item: wire.Item, value: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
-    call = text(item.call_id) or text(item.id)
-    # What an output says of its own name is the client's word; a call that holds its result says both.
-    own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
-    name = names.get(call) or own
-    return ToolResult(call, name, failed(item), path, tuple(_blocks(value, path)))
 
 
 def _blocks(raw: _Raw, path: Path) -> Iterator[Text]:
