@@ -390,7 +390,7 @@ class Exchange:
         i = self._i
         i.first_byte = perf_counter()
         i.overhead = (self._sent or i.first_byte) - i.started - self._waited
-        i.status = error.status
+        i.status = i.provider.error_status(error)
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)
-        await self._client.respond(error.status, headers, i.provider.error(error, i.endpoint))
+        await self._client.respond(i.status, headers, i.provider.error(error, i.endpoint))
