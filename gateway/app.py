@@ -37,6 +37,7 @@ from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
+from gateway.stages.tool_discovery import ToolDiscovery
 from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
 from gateway.storage.queries.search import TextOf, Unread
@@ -85,10 +86,12 @@ def make_stages(
 
     ``busy``: whether any answer is under way.
     """
+    redactor = Redactor(settings.record.redact)
     return [
         Auth(snapshots, keyring.digest),
         Keys(),  # before whatever records
         *features,
+        ToolDiscovery(archive.discover, redactor, contents=settings.record.bodies),
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
@@ -97,7 +100,7 @@ def make_stages(
             archive.worker,
             bodies=settings.record.bodies,
             body_limit=settings.record.body_limit,
-            redactor=Redactor(settings.record.redact),
+            redactor=redactor,
         ),
     ]
 

@@ -26,6 +26,8 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 DEFAULT_QUIRKS = Quirks()
 _SEPARATOR = b" \t\r\n,"
+_RECENT = 8 << 10
+"""Bytes at the end of a history in which something new is looked for."""
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +66,14 @@ class RequestAdapter:
     @property
     def tools(self) -> Sequence[Tool]:
         """Every tool that the request declares, wherever it declares it; parsed on first use."""
+        return ()
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        """What declares tools, unread: a request in which it is the same declares the same ones.
+
+        What the history brings is in it while that is new; it costs hardly anything, and may be empty.
+        """
         return ()
 
     @property
@@ -154,6 +164,12 @@ class RequestAdapter:
     def compose(cls, model: str, prompt: Prompt) -> bytes:
         """Return the body of a plain request, not streamed."""
         raise NotImplementedError
+
+
+def recent(history: msgspec.Raw, words: Iterable[bytes]) -> bytes:
+    """Return the end of a history if one of some words is in it, else nothing."""
+    end = bytes(memoryview(history)[-_RECENT:])
+    return end if any(word in end for word in words) else b""
 
 
 def _named(part: Part, names: dict[str, str]) -> Part:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter, recent
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.anthropic.history import content_parts, read_message
@@ -71,6 +71,11 @@ class MessagesRequest(RequestAdapter):
         # An MCP server is listed both as a server and as a toolset.
         unique = {(tool.name, tool.server_executed, bytes(tool.parameters)): tool for tool in found}
         return [tool for tool in unique.values() if tool.name]
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return body.tools, body.mcp_servers, recent(body.messages, _BRINGING[:2])
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:

@@ -80,6 +80,18 @@ class ChatRequest(RequestAdapter):
             for name in _enabled_tools(body.compound_custom):
                 yield Tool(name, server_executed=True)
 
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return (
+            body.tools,
+            body.functions,
+            body.web_search_options,
+            body.search_parameters,
+            body.plugins,
+            body.compound_custom,
+        )
+
     @cached_property
     def _messages(self) -> list[wire.Message | None]:
         """The history; None for what is no message, so that positions are right."""

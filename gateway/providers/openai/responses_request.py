@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter, recent
 from gateway.core.media import without_media
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
@@ -31,6 +31,7 @@ _PART = msgspec.json.Decoder(wire.Part)
 
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
+_BRINGING = tuple(source.encode() for source in _TOOL_SOURCES)
 _UNREAD = frozenset({"image_url", "file_data", "encrypted_content"})
 """Members whose bytes are no text."""
 _BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -67,6 +68,10 @@ class ResponsesRequest(RequestAdapter):
             if item.type in _TOOL_SOURCES:
                 for raw in elements(item.tools):
                     yield from _declared(raw, upstream=item.type == "mcp_list_tools")
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        return self._request.tools, recent(self._request.input, _BRINGING)
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
