@@ -37,7 +37,9 @@ from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
+from gateway.stages.tool_calls import ToolCalls
 from gateway.stages.tool_discovery import ToolDiscovery
+from gateway.stages.tool_results import ToolResults
 from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
 from gateway.storage.queries.search import TextOf, Unread
@@ -91,6 +93,8 @@ def make_stages(
         Auth(snapshots, keyring.digest),
         Keys(),  # before whatever records
         *features,
+        ToolResults(),
+        ToolCalls(),
         ToolDiscovery(archive.discover, redactor, contents=settings.record.bodies),
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
