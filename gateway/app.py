@@ -95,7 +95,7 @@ def make_stages(
         *features,
         ToolResults(),
         ToolCalls(),
-        ToolDiscovery(archive.discover, redactor, contents=settings.record.bodies),
+        ToolDiscovery(archive.discoveries.put, redactor, contents=settings.record.bodies),
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
@@ -149,7 +149,15 @@ class Gateway:
         )
         self._recorder = Recorder(pipeline.done, pipeline.started, lambda: self._archive.waiting)
         (log,) = (stage for stage in stages if isinstance(stage, InteractionLog))
-        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive, log.counts)
+        (discovery,) = (stage for stage in stages if isinstance(stage, ToolDiscovery))
+        vitals.expose(
+            self._registry,
+            self._watchdog,
+            self._recorder,
+            self._archive,
+            log.counts,
+            lambda: discovery.unfit,
+        )
         self._health = Health()
         self._proxy = Proxy(
             Parts(

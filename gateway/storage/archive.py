@@ -10,7 +10,6 @@ from time import monotonic, thread_time, time
 
 import structlog
 
-from gateway.core.discovery import Sighting
 from gateway.core.record import Record, Started
 from gateway.storage.database import Database
 from gateway.storage.discoveries import Discoveries
@@ -48,7 +47,8 @@ class Archive:
         self._retention = retention
         self._text_of = text_of
         self._journal = Journal(self._commit, self._close_lost, folder / "spill", self.worker)
-        self._discoveries = Discoveries(database, lambda: self.lag)
+        self.discoveries = Discoveries(database, lambda: self.lag)
+        """The tools that requests declare, which are stored beside the records."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
         self._unread = asyncio.Event()
@@ -58,16 +58,12 @@ class Archive:
         """Open the database, and begin with what earlier processes left behind. Raises ``DatabaseUnusable``."""
         await self.database.open()
         await self._journal.open()
-        self._discoveries.open()
+        self.discoveries.open()
         self._tasks = [spawn(self._index(), name="search index"), spawn(self._forget(), name="retention")]
 
     def store(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
         """Take what has begun and what has ended, to be stored soon."""
         self._journal.put(starts, records)
-
-    def discover(self, sightings: Sequence[Sighting]) -> bool:
-        """Take which tools were seen, to be stored by and by; return whether there was room for it."""
-        return self._discoveries.put(sightings)
 
     @property
     def waiting(self) -> int:
@@ -101,7 +97,7 @@ class Archive:
         self._stop.set()  # first: a chore that waits for a database would make the records wait behind it
         self._unread.set()
         await self._journal.close()
-        await self._discoveries.close()
+        await self.discoveries.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.database.close()
