@@ -31,6 +31,8 @@ Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
 _ESCAPE = b"\\u00"
 """How JSON writes a letter in another way."""
+_RECENT = 8 << 10
+"""Bytes at the end of a history in which something new is looked for."""
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +76,14 @@ class RequestAdapter:
     @property
     def tools(self) -> Sequence[Tool]:
         """Every tool that the request declares, wherever it declares it; parsed on first use."""
+        return ()
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        """What declares tools, unread: a request in which it is the same declares the same ones.
+
+        What the history brings is in it while that is new; it costs hardly anything, and may be empty.
+        """
         return ()
 
     @cached_property
@@ -200,6 +210,12 @@ class RequestAdapter:
 
 def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known
     return ""
+
+
+def recent(history: msgspec.Raw, words: Iterable[bytes]) -> bytes:
+    """Return the end of a history if one of some words is in it, else nothing."""
+    end = bytes(memoryview(history)[-_RECENT:])
+    return end if any(word in end for word in words) else b""
 
 
 def _named(part: Part, names: dict[str, str]) -> Part:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter, recent
 from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import load
@@ -108,6 +108,11 @@ class MessagesRequest(RequestAdapter):
         # An MCP server is listed both as a server and as a toolset.
         unique = {(tool.name, tool.server_executed, bytes(tool.parameters)): tool for tool in found}
         return [tool for tool in unique.values() if tool.name]
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return body.tools, body.mcp_servers, recent(body.messages, _BRINGING[:2])
 
     def history_array(self) -> bytes:
         messages = bytes(self._body.messages)

@@ -76,6 +76,10 @@ class GenerateContentRequest(RequestAdapter):
                         found.append(Tool(camel(key), parameters=value, server_executed=True))
         return tuple(found)
 
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        return [raw for _, raw in self._at("tools")]
+
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
         if self.history_array():

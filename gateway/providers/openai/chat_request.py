@@ -89,6 +89,18 @@ class ChatRequest(RequestAdapter):
         yield from asked_for(body, (self.model, *self.other_models))
         yield from (tool for tool in _chosen(body.tool_choice) if tool.server_executed)
 
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return (
+            body.tools,
+            body.functions,
+            body.web_search_options,
+            body.search_parameters,
+            body.plugins,
+            body.compound_custom,
+        )
+
     @cached_property
     def _messages(self) -> list[wire.Message | None]:
         """The history; None for what is no message, so that positions are right."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter, recent
 from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
@@ -43,6 +43,7 @@ _PART = msgspec.json.Decoder(wire.Part)
 
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
+_BRINGING = tuple(source.encode() for source in _TOOL_SOURCES)
 _UNREAD = frozenset({"image_url", "file_data", "encrypted_content"})
 """Members whose bytes are no text."""
 _BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -96,7 +97,9 @@ class ResponsesRequest(RequestAdapter):
     def _tools(self) -> Iterator[Tool]:
         for raw in elements(self._request.tools):
             yield from _declared(raw)
-        for _, item in self._items:
+        history = bytes(self._request.input)
+        brought = self._items if any(word in history for word in (*_BRINGING, b"\\u00")) else ()
+        for _, item in brought:
             if item.type in _TOOL_SOURCES:
                 label = text(item.server_label)
                 for raw in elements(item.tools):
@@ -105,6 +108,10 @@ class ResponsesRequest(RequestAdapter):
         yield from searching((self.model, *self.other_models))
         # A stored prompt may bring tools that only a choice shows.
         yield from (tool for tool in _chosen(self._request.tool_choice) if tool.server_executed)
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        return self._request.tools, recent(self._request.input, _BRINGING)
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
