@@ -50,7 +50,7 @@ def test_what_can_not_be_read_without_doubt_does_not_leave(doubtful):
     ("event", "explained"),
     [
         (b'{"c":{"name":"good","arguments":"","x":{"name":"","arguments":"{}"}}}', True),
-        (b'{"c":{"arguments":"}","x":{"name":"good","arguments":"{}"}}}', True),
+        (b'{"c":{"arguments":"}","x":{"name":"good","arguments":"{}"}}}', False),
         (b'{"c":{"name":"good","arguments":{"name":"evil","arguments":"{}"}}}', True),
         (b'{"c":{"arguments":"}","x":{"name":"evil","arguments":"{}"}}}', False),
         (b'{"c":{"i":1,"x":{"name":"evil","arguments":"{}"}}}', False),

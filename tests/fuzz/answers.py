@@ -32,7 +32,9 @@ def _changed(source: Source, wire: Wire, events: list[Event], bad: Called) -> li
         events.insert(at, moved)
     else:
         event = events[at - 1]
-        events[at - 1] = event._replace(name=source.pick((*framing.ODD_NAMES, *(each.name for each in events))))
+        events[at - 1] = event._replace(
+            name=source.pick((*framing.ODD_NAMES, *(each.name for each in events)))
+        )
     return events
 
 
@@ -48,7 +50,8 @@ def cases(draw: st.DrawFn, name: str) -> Case:
     good, bad = pair(source, chosen)
     hides = source.chance(65)
     calls = [
-        allowed(source, chosen, number) if hides else call(source, number) for number in range(source.below(3))
+        allowed(source, chosen, number) if hides else call(source, number)
+        for number in range(source.below(3))
     ]
     hidden = None
     if hides and source.chance(10):
@@ -64,7 +67,9 @@ def cases(draw: st.DrawFn, name: str) -> Case:
             events = _changed(source, wire, events, bad)
         hidden = source.pick(wire.events(source, bad)) if source.chance(50) else None
     else:
-        events = wire.stream(source, calls, True, None) if stream else [Event(wire.whole(source, calls, True))]  # noqa: FBT003
+        events = (
+            wire.stream(source, calls, True, None) if stream else [Event(wire.whole(source, calls, True))]
+        )  # noqa: FBT003
         for _ in range(source.pick((0, 1, 1, 2, 3))):
             events = _changed(source, wire, events, call(source, source.below(2)))
     if not stream:

@@ -67,7 +67,13 @@ def _chat_fragments(documents: list[Any], place: str) -> Iterator[_Fragment]:
                 piece = _text(function.get("arguments"))
                 if custom:
                     piece = json.dumps({"input": custom.get("input")})
-                yield number, at if index is None else _key(index), _key(members.get("id")), function.get("name"), piece
+                yield (
+                    number,
+                    at if index is None else _key(index),
+                    _key(members.get("id")),
+                    function.get("name"),
+                    piece,
+                )
 
 
 def _by_index(fragments: list[_Fragment]) -> Iterator[Call]:
@@ -84,7 +90,9 @@ def _by_id(fragments: list[_Fragment]) -> Iterator[Call]:
     building: dict[Any, _Building] = {}
     ids: dict[Any, Any] = {}
     for number, index, id_, name, piece in fragments:
-        here = ids[number, index] = (number, id_) if id_ else ids.get((number, index), (number, index, "none"))
+        here = ids[number, index] = (
+            (number, id_) if id_ else ids.get((number, index), (number, index, "none"))
+        )
         building.setdefault(here, _Building()).add(name, piece)
     for each in building.values():
         yield from each.calls()
@@ -123,7 +131,9 @@ def responses(documents: list[Any]) -> Iterator[Call]:
             event = _members(document)
             kind = event.get("type")
             item = _members(event.get("item"))
-            here = _key(event.get("outputindex") if key == "outputindex" else item.get("id") or event.get("itemid"))
+            here = _key(
+                event.get("outputindex") if key == "outputindex" else item.get("id") or event.get("itemid")
+            )
             if not isinstance(kind, str):
                 continue
             if "callargumentsdelta" in kind.replace("_", "").replace(".", ""):

@@ -110,7 +110,9 @@ def _alias(source: Source, key: str) -> str:
     return source.pick(choices)
 
 
-def mutate(source: Source, documents: list[Any], extras: list[tuple[str, Any]], words: dict[str, tuple[Any, ...]]) -> None:
+def mutate(
+    source: Source, documents: list[Any], extras: list[tuple[str, Any]], words: dict[str, tuple[Any, ...]]
+) -> None:
     """Change one thing in one of some documents.
 
     ``extras``: members that may be added, such as one more call; ``words``: values that a member may have instead.
@@ -139,7 +141,9 @@ def mutate(source: Source, documents: list[Any], extras: list[tuple[str, Any]], 
     elif way == 6:
         here.pairs[at] = (key, source.pick(words.get(key) or _ODD_VALUES))
     elif way == 7:
-        here.pairs[at] = (_alias(source, key), value) if source.chance(50) else (key, source.pick(_ODD_VALUES))
+        here.pairs[at] = (
+            (_alias(source, key), value) if source.chance(50) else (key, source.pick(_ODD_VALUES))
+        )
     elif way == 8:
         del here.pairs[at]
     elif isinstance(value, list) and value:
@@ -150,4 +154,3 @@ def mutate(source: Source, documents: list[Any], extras: list[tuple[str, Any]], 
 
 def copy_pair(pair: tuple[str, Any]) -> tuple[str, Any]:
     return pair[0], copy(pair[1])
-

@@ -23,7 +23,16 @@ class Literal(str):
 
 
 DONE = Event(Literal("[DONE]"))
-ODD_NAMES = ("", "message", "error", "ping", "thread.run", "content_block_start", "response.completed", "x\u2028data: {}")
+ODD_NAMES = (
+    "",
+    "message",
+    "error",
+    "ping",
+    "thread.run",
+    "content_block_start",
+    "response.completed",
+    "x\u2028data: {}",
+)
 
 
 def regular(events: list[Event], newline: str) -> bytes:
@@ -38,16 +47,26 @@ def _framed(event: Event, newline: str) -> str:
 
 def irregular(source: Source, events: list[Event], newline: str, hidden: Event | None = None) -> bytes:
     """Frame events, some of them oddly; ``hidden``: one that may stand where not all clients look."""
-    odd = {source.below(max(len(events), 1)) for _ in range(1 + source.below(2))} if source.chance(40) else set()
+    odd = (
+        {source.below(max(len(events), 1)) for _ in range(1 + source.below(2))}
+        if source.chance(40)
+        else set()
+    )
     everywhere = source.pick(("\n", "\r\n", "\r", newline)) if source.chance(25) else newline
     parts = ["\ufeff"] if source.chance(5) else []
     for number, event in enumerate(events):
-        parts.append(_odd(source, event, everywhere, hidden or event) if number in odd else _framed(event, everywhere))
+        parts.append(
+            _odd(source, event, everywhere, hidden or event) if number in odd else _framed(event, everywhere)
+        )
     text = "".join(parts)
     data = text.encode("utf-8", "surrogatepass")
     if source.chance(6):
         at = source.below(len(data) + 1)
-        data = data[:at] + source.pick((b"\xff", b"\x00", b"\xef\xbb\xbf", b"\n", b"\r", b"\n\n", b"data: ")) + data[at:]
+        data = (
+            data[:at]
+            + source.pick((b"\xff", b"\x00", b"\xef\xbb\xbf", b"\n", b"\r", b"\n\n", b"data: "))
+            + data[at:]
+        )
     return data[: source.below(len(data) + 1)] if source.chance(8) else data
 
 
@@ -105,7 +124,7 @@ def array(source: Source | None, events: list[Event]) -> bytes:
     text = separator.join(event.text() for event in events)
     opening, closing = "[", "\n]"
     if source is not None:
-        opening = source.pick(("[", "[[", "", " [", "[,", "{"))  if source.chance(15) else opening
+        opening = source.pick(("[", "[[", "", " [", "[,", "{")) if source.chance(15) else opening
         closing = source.pick(("\n]", "]", "", "]]", "] {}", ",]")) if source.chance(20) else closing
     data = (opening + text + closing).encode("utf-8", "surrogatepass")
     if source is not None and source.chance(8):

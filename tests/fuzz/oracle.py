@@ -41,7 +41,10 @@ def _check(case: Case) -> Result:
         made_up = [call for call in reader.calls(got.body) if _hashable(call) not in known]
         assert not made_up, f"the gate made up {made_up!r}"
     if _may_not_say(case):
-        said = [got.body.decode("utf-8", "replace"), *(text for each in documents for text in reader.texts(each))]
+        said = [
+            got.body.decode("utf-8", "replace"),
+            *(text for each in documents for text in reader.texts(each)),
+        ]
         assert not any(VALUE in text for text in said), "an argument of a refused call left"
     if got.refusal:
         assert orjson.dumps(got.refusal)[1:-1] in got.body, "the refusal is not in the answer"
@@ -112,7 +115,6 @@ _HOLDERS = frozenset(
         ("response.custom_tool_call_input.done", "input"),
         ("functionCall", "args"),
         ("function_call", "args"),
-        ("partialArgs", "stringValue"),
     }
 )
 """Where a call's arguments are: the member that holds the call, or its type, and the member of it."""

@@ -82,7 +82,10 @@ def _calls(value: Any, place: str) -> Iterator[Call]:
     ]
     plain = place.casefold().replace("_", "")
     if names and (
-        said or plain.endswith(_ENDS) or plain in _PLACES or any(kind.casefold().endswith(_ENDS) for kind in types)
+        said
+        or plain.endswith(_ENDS)
+        or plain in _PLACES
+        or any(kind.casefold().endswith(_ENDS) for kind in types)
     ):
         for name in names:
             yield name, None

@@ -40,7 +40,9 @@ def replay() -> Replay:
     return Replay()
 
 
-def documents(format_: str, body: bytes, content_type: str, *, stream: bool) -> Iterator[tuple[str, list[Any]]]:
+def documents(
+    format_: str, body: bytes, content_type: str, *, stream: bool
+) -> Iterator[tuple[str, list[Any]]]:
     """Yield what each way of using the vendor's client makes of an answer, as JSON documents, with the way's name.
 
     What it read before it raised counts too.

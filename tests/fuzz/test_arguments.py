@@ -82,7 +82,11 @@ def texts(draw):
     text = render(document, loose=source.chance(30))
     if source.chance(15):
         at = source.below(len(text) + 1)
-        text = text[:at] + source.pick(("", " ", "\n", "\x00", "\ufeff", "\u00a0", ",", "}", '"', "\\")) + text[at:]
+        text = (
+            text[:at]
+            + source.pick(("", " ", "\n", "\x00", "\ufeff", "\u00a0", ",", "}", '"', "\\"))
+            + text[at:]
+        )
     if source.chance(10):
         text = text[: source.below(len(text) + 1)]
     if source.chance(5):

@@ -129,7 +129,9 @@ def _standard(out):
 def test_clients_read_the_payloads_that_were_judged(data, cuts):
     out, judged = _leaving(data, cuts)
     for read in (_standard, _openai, _anthropic):
-        assert [each.removeprefix(" ") for each in read(out)] == [each.removeprefix(" ") for each in judged], read
+        assert [each.removeprefix(" ") for each in read(out)] == [
+            each.removeprefix(" ") for each in judged
+        ], read
 
 
 @examples()
@@ -148,14 +150,20 @@ def test_the_client_that_knows_only_one_form_reads_them_too(lines, end, cuts):
 @given(_streams, _cuts, _cuts)
 def test_the_cuts_of_the_network_change_nothing(data, cuts, others):
     def told(cuts):
-        return [(each.data, each.event, each.shape) for each in _frames(data, cuts)[1] if each.data or each.shape > 2]
+        return [
+            (each.data, each.event, each.shape)
+            for each in _frames(data, cuts)[1]
+            if each.data or each.shape > 2
+        ]
 
     assert told(cuts) == told(others) == told(range(len(data)))
 
 
 _elements = st.recursive(
     st.sampled_from(["x", '"]}', "\\", "\u2028", 1, None, True, "[{"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(['a"', "b]", "c{"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(['a"', "b]", "c{"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -93,18 +93,30 @@ POLICIES = (
     # By argument.
     Policy((Rule("*", BLOCK, (_HAS_VALUE,)),)),
     Policy((Rule(CANARY, BLOCK, (_HAS_VALUE,)),)),
-    Policy((Rule("*", BLOCK, (("any:list[*]", "contains", VALUE),)), Rule("*", BLOCK, (("a.path", "equal", VALUE),)))),
+    Policy(
+        (
+            Rule("*", BLOCK, (("any:list[*]", "contains", VALUE),)),
+            Rule("*", BLOCK, (("a.path", "equal", VALUE),)),
+        )
+    ),
     Policy((Rule("*", BLOCK, (("path", "regex", "^/etc/.*arg$"),)),)),
     # Lists of what is allowed.
     Policy((Rule(SAFE, ALLOW),), default=BLOCK),
     Policy((Rule(SAFE, ALLOW), Rule("read_*", ALLOW)), default=BLOCK),
     Policy((Rule("*", ALLOW, (("path", "startsWith", "/ok"),)),), default=BLOCK),
-    Policy((Rule(CANARY, ALLOW, (("path", "exists", None),)), Rule("*", BLOCK, (_HAS_VALUE,))), default=BLOCK),
+    Policy(
+        (Rule(CANARY, ALLOW, (("path", "exists", None),)), Rule("*", BLOCK, (_HAS_VALUE,))), default=BLOCK
+    ),
     # By the context.
     Policy((Rule(SAFE, ALLOW),), default=BLOCK_UNTRUSTED, untrusted=True),
     Policy((Rule(SAFE, ALLOW),), default=BLOCK_UNTRUSTED),
     Policy((Rule(CANARY, BLOCK_UNTRUSTED), Rule("*", BLOCK_UNTRUSTED, (_HAS_VALUE,))), untrusted=True),
-    Policy((Rule(CANARY, BLOCK_UNTRUSTED, (_HAS_VALUE,)), Rule("*", "require_approval", (("x", "exists", True),)))),
+    Policy(
+        (
+            Rule(CANARY, BLOCK_UNTRUSTED, (_HAS_VALUE,)),
+            Rule("*", "require_approval", (("x", "exists", True),)),
+        )
+    ),
 )
 
 
@@ -132,7 +144,11 @@ def pair(source: Source, policy: Policy) -> tuple[Called, Called]:
             other = source.pick(same or bad)
     else:
         name, arguments = source.pick(bad or allowed)
-        other = (source.pick(_ODD_NAMES), arguments) if source.chance(20 if judged else 80) else (name, _odd_arguments(source))
+        other = (
+            (source.pick(_ODD_NAMES), arguments)
+            if source.chance(20 if judged else 80)
+            else (name, _odd_arguments(source))
+        )
     return Called("call_0", *good), Called("call_1" if source.chance(75) else "call_0", *other)
 
 

@@ -167,6 +167,7 @@ class Calls(msgspec.Struct):
         if self.streamed and not again and self._doubtful(key, call, id_, name, arguments):
             yield _ODD
         known = self._find(key, id_, name, arguments, again=again)
+        restated = False
         known.indexed = known.indexed or call.get("index") is not None
         if body and known.custom is (custom is None) and (known.custom or known.name or known.pieces):
             yield _DIFFERS
@@ -179,7 +180,7 @@ class Calls(msgspec.Struct):
             if name != known.name or not arguments.startswith(before):
                 yield _DIFFERS
                 return
-            name = ""
+            name, restated = "", bool(name)
             arguments = arguments[len(before) :]
         if known.closed and arguments:
             yield Unknown("tool call goes on after its end")
@@ -207,7 +208,7 @@ class Calls(msgspec.Struct):
                         for other in sorted(joined.calls)
                         if other != known.index
                     )
-        yield ToolCallDelta(known.index, id_, name, piece, aliases=aliases)
+        yield ToolCallDelta(known.index, id_, name, piece, aliases=aliases, restated=restated)
 
     def _joined(self, *key: Any) -> _Joined:
         return self.joined.setdefault(key, _Joined())

@@ -51,7 +51,9 @@ def _text(index: int, text: str) -> list[Event]:
 
 
 def _piece(index: Any, piece: str) -> Event:
-    return _event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": piece})
+    return _event(
+        "content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": piece}
+    )
 
 
 def _as_usual(called: Called, index: int) -> list[Event]:
@@ -70,7 +72,10 @@ def _oddly(source: Source, called: Called, index: int) -> list[Event]:
     if way == 0:
         return [_event("content_block_start", index=index, content_block=_block(called, {})), *pieces, *stop]
     if way == 1:
-        return [_event("content_block_start", index=index, content_block=_block(called, given(called))), *stop]
+        return [
+            _event("content_block_start", index=index, content_block=_block(called, given(called))),
+            *stop,
+        ]
     if way == 2:
         begin = _event("content_block_start", index=index, content_block=_block(called, given(called)))
         return [begin, *pieces, *stop]
@@ -120,7 +125,9 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
         return [begin, piece, stop, *gap]
     if way == 10:
         block = _block(bad, given(bad))
-        begun = tree({"type": source.pick(("ping", "content_block_start")), "index": index, "content_block": block})
+        begun = tree(
+            {"type": source.pick(("ping", "content_block_start")), "index": index, "content_block": block}
+        )
         return [Event(begun, source.pick(("ping", "content_block_start", "error", ""))), stop]
     if way == 11:
         around = [_piece(index, each)._replace(name="") for each in ('{"a":', "}")]
@@ -157,7 +164,11 @@ def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None =
         events[position:position] = row
     if trick:
         events += _trick(source, *trick, index)
-    events.append(_event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={"output_tokens": 9}))
+    events.append(
+        _event(
+            "message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={"output_tokens": 9}
+        )
+    )
     return [*events, _event("message_stop")]
 
 
@@ -212,7 +223,12 @@ def _events(source: Source, called: Called) -> list[Event]:
             [_event("new")],
             [_piece(source.below(3), called.arguments)],
             [_event("content_block_stop", index=source.below(3))],
-            [Event(tree({"type": "content_block_start", "index": 0, "content_block": _block(called, {})}), "ping")],
+            [
+                Event(
+                    tree({"type": "content_block_start", "index": 0, "content_block": _block(called, {})}),
+                    "ping",
+                )
+            ],
             [Event(tree({"type": "ping", "content_block": _block(called, {})}), "content_block_start")],
         )
     )
@@ -226,7 +242,17 @@ WIRE = Wire(
     _events,
     {
         "index": (0, 1, 2, -1, "0", None, 1 << 40, 0.0),
-        "type": ("tool_use", "text", "thinking", "new", "ping", None, "content_block_start", "content_block_delta", "message"),
+        "type": (
+            "tool_use",
+            "text",
+            "thinking",
+            "new",
+            "ping",
+            None,
+            "content_block_start",
+            "content_block_delta",
+            "message",
+        ),
         "name": (SAFE, CANARY, "", None, 5),
         "input": (tree({}), None, "", Raw('{"path":"/ok"}'), []),
         "partial_json": ("", "{}", "}", None, tree({"path": "/ok"})),

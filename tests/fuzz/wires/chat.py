@@ -18,7 +18,11 @@ def _chunk(delta: dict[str, Any], reason: str | None = None, index: int = 0, pla
 
 
 def _tool(called: Called) -> dict[str, Any]:
-    return {"id": called.id, "type": "function", "function": {"name": called.name, "arguments": called.arguments}}
+    return {
+        "id": called.id,
+        "type": "function",
+        "function": {"name": called.name, "arguments": called.arguments},
+    }
 
 
 def _as_usual(called: Called, index: int, choice: int) -> list[Event]:
@@ -61,7 +65,10 @@ def _oddly(source: Source, called: Called, index: int, choice: int) -> list[Even
     if way == 2:
         pieces = source.split(called.arguments, 2)
         first = _chunk({"function_call": {"name": called.name, "arguments": pieces[0]}}, index=choice)
-        return [first, *(_chunk({"function_call": {"arguments": piece}}, index=choice) for piece in pieces[1:])]
+        return [
+            first,
+            *(_chunk({"function_call": {"arguments": piece}}, index=choice) for piece in pieces[1:]),
+        ]
     if way == 3:
         message = {"role": "assistant", "content": None, "tool_calls": [_tool(called)]}
         return [_chunk(message, index=choice, place="message")]
@@ -97,7 +104,9 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
         return [_chunk({"tool_calls": [{"index": index, **_tool(good)}, _tool(bad)]})]
     if way == 4:
         message = {"role": "assistant", "tool_calls": [_tool(bad)]}
-        beside = tree({"index": 0, "delta": {"tool_calls": [{"index": index, **_tool(good)}]}, "message": message})
+        beside = tree(
+            {"index": 0, "delta": {"tool_calls": [{"index": index, **_tool(good)}]}, "message": message}
+        )
         return [Event(tree({**_HEAD, "choices": [beside]}))]
     if way == 5:
         return [first, rest, _chunk({"role": "assistant", "tool_calls": [_tool(bad)]}, place="message")]
@@ -117,12 +126,20 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
         return [_chunk({"tool_calls": [{"index": index, **_tool(half)}]}) for half in halves]
     if way == 11:
         wrapped = []
-        for id_, name, piece in ((good.id, good.name, '{"a":'), (bad.id, bad.name, bad.arguments), (good.id, "", "}")):
+        for id_, name, piece in (
+            (good.id, good.name, '{"a":'),
+            (bad.id, bad.name, bad.arguments),
+            (good.id, "", "}"),
+        ):
             function = {"name": name, "arguments": piece} if name else {"arguments": piece}
             wrapped.append(_chunk({"tool_calls": [{"index": index, "id": id_, "function": function}]}))
         return wrapped
     if way == 12:
-        nameless = {"id": bad.id, "type": "function", "function": {"name": bad.name, "arguments": bad.arguments}}
+        nameless = {
+            "id": bad.id,
+            "type": "function",
+            "function": {"name": bad.name, "arguments": bad.arguments},
+        }
         return [first, _chunk({"tool_calls": [nameless]}), rest]
     return [first, rest, _chunk({}, "tool_calls"), *_as_usual(bad, index + 1, 0)]
 
@@ -243,7 +260,14 @@ WIRE = Wire(
         "name": (SAFE, CANARY, "", None, 5),
         "finish_reason": ("stop", "tool_calls", "length", None, "", 1),
         "arguments": ("{}", "}", "", None, tree({"path": "/ok"})),
-        "content": ("Hi.", None, 5, [], tree([{"type": "text", "text": "Hi."}]), tree([{"type": "new", "x": 1}])),
+        "content": (
+            "Hi.",
+            None,
+            5,
+            [],
+            tree([{"type": "text", "text": "Hi."}]),
+            tree([{"type": "new", "x": 1}]),
+        ),
         "choices": ([], None, "x"),
     },
 )

@@ -18,7 +18,9 @@ def _chunk(parts: list[Any], reason: str = "", index: int | None = 0) -> Event:
         candidate["finishReason"] = reason
     if index is not None:
         candidate["index"] = index
-    return Event(tree({"candidates": [candidate], "usageMetadata": _USAGE, "modelVersion": "m", "responseId": "r"}))
+    return Event(
+        tree({"candidates": [candidate], "usageMetadata": _USAGE, "modelVersion": "m", "responseId": "r"})
+    )
 
 
 def _call(called: Called, *, named: bool = False) -> dict[str, Any]:
@@ -45,7 +47,9 @@ def _oddly(source: Source, called: Called) -> list[Event]:
     way = source.below(6)
     index = 0 if source.chance(85) else 1
     if way == 0:
-        return [_chunk([{"functionCall": _call(called, named=True), "thoughtSignature": "c2ln"}], index=index)]
+        return [
+            _chunk([{"functionCall": _call(called, named=True), "thoughtSignature": "c2ln"}], index=index)
+        ]
     if way == 1:
         return [_chunk([{"function_call": _call(called)}], index=index)]
     if way == 2:
@@ -65,12 +69,20 @@ def _trick(source: Source, good: Called, bad: Called) -> list[Event]:
         keys = ("functionCall", "function_call") if source.chance(50) else ("function_call", "functionCall")
         return [_chunk([{keys[0]: _call(good), keys[1]: _call(bad)}])]
     if way == 1:
-        spelt = source.pick(("function_call", "FunctionCall", "functioncall", "functionCalls", "toolCall", "x"))
+        spelt = source.pick(
+            ("function_call", "FunctionCall", "functioncall", "functionCalls", "toolCall", "x")
+        )
         return [_chunk([{"text": "Hm.", spelt: _call(bad)}])]
     if way == 2:
-        return [_chunk([{"functionCall": {**_call(good), source.pick(("Args", "arguments", "input")): given(bad)}}])]
+        return [
+            _chunk(
+                [{"functionCall": {**_call(good), source.pick(("Args", "arguments", "input")): given(bad)}}]
+            )
+        ]
     if way == 3:
-        return [_chunk([{"functionCall": {**_call(good), source.pick(("Name", "NAME", "toolName")): bad.name}}])]
+        return [
+            _chunk([{"functionCall": {**_call(good), source.pick(("Name", "NAME", "toolName")): bad.name}}])
+        ]
     if way == 4:
         one, two = (_streamed(source, each, named=False) for each in (good, bad))
         return [_chunk([{"functionCall": part}]) for part in (*one[:2], *two, *one[2:])]

@@ -24,7 +24,9 @@ def _response(status: str, output: list[Any]) -> _Members:
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
-        "usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4} if status == "completed" else None,
+        "usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
+        if status == "completed"
+        else None,
     }
 
 
@@ -62,10 +64,21 @@ def _approval(called: Called) -> _Members:
 
 def _shell(called: Called) -> _Members:
     action = {"type": "exec", "command": ["cat", "/etc/x"], "env": {}}
-    return {"id": "sh_" + called.id, "type": "local_shell_call", "status": "completed", "call_id": called.id, "action": action}
+    return {
+        "id": "sh_" + called.id,
+        "type": "local_shell_call",
+        "status": "completed",
+        "call_id": called.id,
+        "action": action,
+    }
 
 
-_SEARCH = {"id": "ws_1", "type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"}}
+_SEARCH = {
+    "id": "ws_1",
+    "type": "web_search_call",
+    "status": "completed",
+    "action": {"type": "search", "query": "x"},
+}
 _MESSAGE = {
     "id": "msg_1",
     "type": "message",
@@ -79,7 +92,11 @@ def _text(index: int) -> list[_Members]:
     at = {"item_id": "msg_1", "output_index": index, "content_index": 0}
     part = _MESSAGE["content"][0]  # type: ignore[index]
     return [
-        {"type": "response.output_item.added", "output_index": index, "item": {**_MESSAGE, "status": "in_progress", "content": []}},
+        {
+            "type": "response.output_item.added",
+            "output_index": index,
+            "item": {**_MESSAGE, "status": "in_progress", "content": []},
+        },
         {"type": "response.content_part.added", **at, "part": {**part, "text": ""}},
         {"type": "response.output_text.delta", **at, "delta": "Let me see.", "logprobs": []},
         {"type": "response.output_text.done", **at, "text": "Let me see.", "logprobs": []},
@@ -106,7 +123,11 @@ def _oddly(source: Source, called: Called, index: int) -> tuple[list[_Members], 
     if way == 0:
         return _as_usual(called, index, source.split(called.arguments)), _item(called)
     if way == 1:
-        kept = [event for event in _as_usual(called, index, source.split(called.arguments)) if not source.chance(35)]
+        kept = [
+            event
+            for event in _as_usual(called, index, source.split(called.arguments))
+            if not source.chance(35)
+        ]
         return kept, _item(called)
     if way == 2:
         return [], _item(called)
@@ -114,7 +135,11 @@ def _oddly(source: Source, called: Called, index: int) -> tuple[list[_Members], 
         kind = "response.custom_tool_call_input"
         at = {"item_id": "ctc_" + called.id, "output_index": index}
         events = [
-            {"type": "response.output_item.added", "output_index": index, "item": _custom(called, done=False)},
+            {
+                "type": "response.output_item.added",
+                "output_index": index,
+                "item": _custom(called, done=False),
+            },
             *({"type": f"{kind}.delta", **at, "delta": piece} for piece in source.split(called.arguments)),
             {"type": f"{kind}.done", **at, "input": called.arguments},
             {"type": "response.output_item.done", "output_index": index, "item": _custom(called)},
@@ -143,11 +168,15 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> tuple[list[
     if way == 2:
         return [added, delta, done, {**item_done, "item": _item(bad)}], [_item(good)]
     if way == 3:
-        return [added, delta, {**done, "name": bad.name, "arguments": bad.arguments}, item_done], [_item(good)]
+        return [added, delta, {**done, "name": bad.name, "arguments": bad.arguments}, item_done], [
+            _item(good)
+        ]
     if way == 4:
         return [added, {**delta, "delta": bad.arguments}, done, item_done], [_item(good)]
     if way == 5:
-        return [{**added, "item": {**_item(bad), "status": "in_progress"}}, delta, done, item_done], [_item(good)]
+        return [{**added, "item": {**_item(bad), "status": "in_progress"}}, delta, done, item_done], [
+            _item(good)
+        ]
     if way == 6:
         begun = {"type": "response.in_progress", "response": _response("in_progress", [_item(bad)])}
         return [begun, *usual], [_item(good)]
@@ -245,11 +274,23 @@ def _events(source: Source, called: Called) -> list[Event]:
         [{"type": "response.completed", "response": _response("completed", [_item(called)])}],
         [{"type": "response.completed", "response": _response("completed", [])}],
         [{"type": "response.in_progress", "response": _response("in_progress", [_item(called)])}],
-        [{"type": "error", "error": {"type": "server_error", "code": "x", "message": "Sorry.", "param": None}}],
+        [
+            {
+                "type": "error",
+                "error": {"type": "server_error", "code": "x", "message": "Sorry.", "param": None},
+            }
+        ],
         [{"type": "response.new", "item": _item(called)}],
         [{"type": "response.new"}],
         [{"type": "keepalive"}],
-        [{"type": "response.function_call_arguments.delta", "output_index": index, "item_id": "x", "delta": called.arguments}],
+        [
+            {
+                "type": "response.function_call_arguments.delta",
+                "output_index": index,
+                "item_id": "x",
+                "delta": called.arguments,
+            }
+        ],
         [
             {
                 "type": "response.function_call_arguments.done",
