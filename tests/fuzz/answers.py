@@ -59,9 +59,9 @@ def cases(draw: st.DrawFn, name: str) -> Case:
     if hides:
         tricked = stream and source.chance(50)
         events = (
-            wire.stream(source, calls, False, (good, bad) if tricked else None)  # noqa: FBT003
+            wire.stream(source, calls, False, (good, bad) if tricked else None)
             if stream
-            else [Event(wire.whole(source, calls or [good], False))]  # noqa: FBT003
+            else [Event(wire.whole(source, calls or [good], False))]
         )
         if not stream or source.chance(25 if tricked else 80):
             events = _changed(source, wire, events, bad)
@@ -69,7 +69,7 @@ def cases(draw: st.DrawFn, name: str) -> Case:
     else:
         events = (
             wire.stream(source, calls, True, None) if stream else [Event(wire.whole(source, calls, True))]
-        )  # noqa: FBT003
+        )
         for _ in range(source.pick((0, 1, 1, 2, 3))):
             events = _changed(source, wire, events, call(source, source.below(2)))
     if not stream:
@@ -116,11 +116,11 @@ def regular_cases(draw: st.DrawFn, name: str) -> Case:
     calls = [call(source, number, odd=False) for number in range(source.below(4))]
     stream = not source.chance(30)
     if not stream:
-        body = render(wire.whole(source, calls, False), loose=source.chance(50)).encode()  # noqa: FBT003
+        body = render(wire.whole(source, calls, False), loose=source.chance(50)).encode()
     elif name == "gemini" and source.chance(30):
-        body = framing.array(None, wire.stream(source, calls, False, None))  # noqa: FBT003
+        body = framing.array(None, wire.stream(source, calls, False, None))
     else:
-        body = framing.regular(wire.stream(source, calls, False, None), wire.newline)  # noqa: FBT003
+        body = framing.regular(wire.stream(source, calls, False, None), wire.newline)
     content_type = SSE if b"data: " in body else JSON
     chosen = policy(source)
     refused = any(judge.refused(chosen, (each.name, each.arguments)) for each in calls)

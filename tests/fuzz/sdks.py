@@ -53,7 +53,7 @@ def documents(
         found: list[Any] = []
         try:
             for model in read(made):
-                found.append(_dumped(model))  # noqa: PERF401  # what was found counts although the next one raises
+                found.append(_dumped(model))  # what was found counts although the next one raises
         except Exception as error:
             found.append({"error": repr(error)})
         yield name, found

@@ -136,7 +136,7 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
     return [_event("content_block_start", index=index, content_block=nameless), piece, stop]
 
 
-def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:
     reason = "tool_use" if calls or trick else "end_turn"
     early: list[Any] = []
     calls = list(calls)
@@ -172,7 +172,7 @@ def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None =
     return [*events, _event("message_stop")]
 
 
-def _whole(source: Source, calls: list[Called], odd: bool) -> Any:  # noqa: FBT001
+def _whole(source: Source, calls: list[Called], odd: bool) -> Any:
     content: list[Any] = [{"type": "text", "text": "Let me see."}] if source.chance(50) or not calls else []
     for called in calls:
         kind = source.pick(("tool_use", "tool_use", "tool_use", "new_tool_use", "new")) if odd else "tool_use"

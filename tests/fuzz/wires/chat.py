@@ -144,7 +144,7 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
     return [first, rest, _chunk({}, "tool_calls"), *_as_usual(bad, index + 1, 0)]
 
 
-def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:
     events = [_chunk({"role": "assistant", "content": ""})]
     if source.chance(50):
         events += [_chunk({"content": "Let "}), _chunk({"content": "me see."})]
@@ -177,7 +177,7 @@ def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None =
     return [*events, DONE]
 
 
-def _whole(source: Source, calls: list[Called], odd: bool) -> Any:  # noqa: FBT001
+def _whole(source: Source, calls: list[Called], odd: bool) -> Any:
     message: dict[str, Any] = {"role": "assistant", "content": None if calls else "Hi."}
     tools: list[Any] = []
     for number, called in enumerate(calls):

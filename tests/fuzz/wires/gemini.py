@@ -104,7 +104,7 @@ def _trick(source: Source, good: Called, bad: Called) -> list[Event]:
     return [_chunk([{key: {"functionCall": _call(bad), **_call(bad)}}])]
 
 
-def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:
     events = [_chunk([{"text": "Let me see."}])] if source.chance(50) or not calls else []
     rows: list[list[Event]] = []
     for called in calls:
@@ -126,7 +126,7 @@ def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None =
     return events
 
 
-def _whole(source: Source, calls: list[Called], odd: bool) -> Any:  # noqa: FBT001
+def _whole(source: Source, calls: list[Called], odd: bool) -> Any:
     parts: list[Any] = [{"text": "Let me see."}] if source.chance(50) or not calls else []
     for called in calls:
         key = source.pick(("functionCall", "functionCall", "function_call")) if odd else "functionCall"

@@ -187,7 +187,7 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> tuple[list[
     return usual, [_item(good), other]
 
 
-def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:  # noqa: FBT001
+def _stream(source: Source, calls: list[Called], odd: bool, trick: Pair | None = None) -> list[Event]:
     events: list[_Members] = [
         {"type": kind, "response": _response("in_progress", [])}
         for kind in ("response.created", "response.in_progress")
@@ -226,7 +226,7 @@ def _numbered(events: list[_Members]) -> list[Event]:
     ]
 
 
-def _whole(source: Source, calls: list[Called], odd: bool) -> Any:  # noqa: FBT001
+def _whole(source: Source, calls: list[Called], odd: bool) -> Any:
     output: list[Any] = [_MESSAGE] if source.chance(50) or not calls else []
     for called in calls:
         kinds = (_item(called), _custom(called), _approval(called), _shell(called), _SEARCH)

@@ -7,7 +7,6 @@ from tests.fuzz.framing import Event
 from tests.fuzz.source import Source
 from tests.fuzz.words import Called
 
-
 Pair = tuple[Called, Called]
 
 
