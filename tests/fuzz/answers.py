@@ -48,16 +48,16 @@ def cases(draw: st.DrawFn, name: str) -> Case:
     content_type = SSE if stream else JSON
     # Mostly one refused call hides in an answer of which the rest is allowed: else anything is in it.
     good, bad = pair(source, chosen)
-    hides = source.chance(65)
+    hides = source.chance(75)
     calls = [
         allowed(source, chosen, number) if hides else call(source, number)
         for number in range(source.below(3))
     ]
     hidden = None
-    if hides and source.chance(10):
+    if hides and source.chance(8):
         calls.append(bad)
     if hides:
-        tricked = stream and source.chance(50)
+        tricked = stream and source.chance(55)
         events = (
             wire.stream(source, calls, False, (good, bad) if tricked else None)
             if stream

@@ -2,6 +2,7 @@
 
 import json  # noqa: TID251  # another parser than the gateway's
 import re
+from itertools import pairwise
 
 import anthropic._streaming as anthropic_streaming
 import httpx2
@@ -66,7 +67,7 @@ _cuts = st.lists(st.integers(0, 200), max_size=6)
 
 def _chunks(data, cuts):
     marks = [0, *sorted({min(cut, len(data)) for cut in cuts}), len(data)]
-    return [data[start:end] for start, end in zip(marks, marks[1:], strict=False) if end > start]
+    return [data[start:end] for start, end in pairwise(marks) if end > start]
 
 
 def _frames(data, cuts):

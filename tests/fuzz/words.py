@@ -120,8 +120,12 @@ POLICIES = (
 )
 
 
+_KINDS = (POLICIES[0], POLICIES[3], POLICIES[7], POLICIES[11])
+"""One of each kind."""
+
+
 def policy(source: Source) -> Policy:
-    return source.pick(POLICIES)
+    return source.pick(_KINDS if source.chance(60) else POLICIES)
 
 
 @functools.cache

@@ -50,6 +50,11 @@ DOUBTFUL = {
         piece(0, "a", name="canary_", arguments=""),
         piece(0, "b", name="tool", arguments=A),
     ],
+    "a whole call in the middle of a call": [
+        piece(0, "a", name="ok", arguments='{"a":'),
+        piece(0, "a", name="ok", arguments=A),
+        piece(0, arguments="}"),
+    ],
     "counted from the end": [
         piece(0, "a", name="canary_", arguments=A),
         piece(-1, name="tool"),

@@ -220,6 +220,8 @@ class Calls(msgspec.Struct):
         known = self.known.get(key)
         if known is None or key[-1] == "legacy":
             return False
+        if name and known.arguments.strip() and not known.complete and _is_object(arguments):
+            return True  # it goes on in the middle of a call, and is one by itself
         if call.get("index") is None:
             # Without an index a call goes on by its id, or as the one before that had none either.
             if id_:
