@@ -102,6 +102,15 @@ _ALIASES = {
 }
 
 
+def beside(source: Source, members: Obj, others: dict[str, Any]) -> Obj:
+    """Have a member of an object stand there a second time, in another spelling or not, with another value."""
+    known = [key for key, _ in members.pairs if key in others]
+    key = source.pick(known)
+    spelt = key if source.chance(25) else _alias(source, key)
+    members.pairs.insert(source.below(len(members.pairs) + 1), (spelt, tree(others[key])))
+    return members
+
+
 def _alias(source: Source, key: str) -> str:
     """Return another spelling that some client takes for the same."""
     choices = [key[:1].upper() + key[1:], Escaped(key), key.upper(), key.replace("s", "\u017f", 1)]
@@ -139,10 +148,10 @@ def mutate(
     elif way == 5:
         here.pairs[at] = (key, copy(source.pick(others)))
     elif way == 6:
-        here.pairs[at] = (key, source.pick(words.get(key) or _ODD_VALUES))
+        here.pairs[at] = (key, copy(source.pick(words.get(key) or _ODD_VALUES)))
     elif way == 7:
         here.pairs[at] = (
-            (_alias(source, key), value) if source.chance(50) else (key, source.pick(_ODD_VALUES))
+            (_alias(source, key), value) if source.chance(50) else (key, copy(source.pick(_ODD_VALUES)))
         )
     elif way == 8:
         del here.pairs[at]

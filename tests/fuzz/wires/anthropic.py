@@ -3,7 +3,7 @@
 import json  # noqa: TID251  # whether a text is JSON
 from typing import Any
 
-from tests.fuzz.documents import Raw, tree
+from tests.fuzz.documents import Raw, beside, tree
 from tests.fuzz.framing import Event
 from tests.fuzz.source import Source
 from tests.fuzz.wires.wire import Pair, Wire
@@ -92,7 +92,7 @@ def _oddly(source: Source, called: Called, index: int) -> list[Event]:
 
 def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]:
     """Return a call behind which another one hides."""
-    way = source.below(13)
+    way = source.below(15)
     begin, _, piece, stop = _as_usual(good, index)
     if way == 0:
         filled = _event("content_block_start", index=index, content_block=_block(bad, given(bad)))
@@ -108,9 +108,9 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
         moved = _piece(index, bad.arguments)
         return [begin, other[0], moved, _piece(index + 1, good.arguments), stop, other[-1]]
     if way == 4:
-        beside = _event("content_block_delta", index=index, content_block=_block(bad, given(bad)))
-        beside.data.pairs += [("delta", tree({"type": "input_json_delta", "partial_json": ""}))]
-        return [begin, beside, piece, stop]
+        delta = _event("content_block_delta", index=index, content_block=_block(bad, given(bad)))
+        delta.data.pairs += [("delta", tree({"type": "input_json_delta", "partial_json": ""}))]
+        return [begin, delta, piece, stop]
     if way == 5:
         return [_event("message_start", message=_message([_block(bad, given(bad))], None))]
     if way == 6:
@@ -129,6 +129,14 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
             {"type": source.pick(("ping", "content_block_start")), "index": index, "content_block": block}
         )
         return [Event(begun, source.pick(("ping", "content_block_start", "error", ""))), stop]
+    if way >= 13:
+        block = tree(_block(good, given(good)))
+        if source.chance(60):
+            beside(source, block, _block(bad, given(bad)))
+            return [_event("content_block_start", index=index, content_block=block), stop]
+        written = tree({"type": "input_json_delta", "partial_json": good.arguments})
+        beside(source, written, {"partial_json": bad.arguments, "type": "text_delta"})
+        return [begin, _event("content_block_delta", index=index, delta=written), stop]
     if way == 11:
         around = [_piece(index, each)._replace(name="") for each in ('{"a":', "}")]
         return [begin, around[0], _piece(index, bad.arguments), around[1], stop]

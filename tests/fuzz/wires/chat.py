@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fuzz.documents import tree
+from tests.fuzz.documents import beside, objects, tree
 from tests.fuzz.framing import DONE, Event, Literal
 from tests.fuzz.source import Source
 from tests.fuzz.wires.wire import Pair, Wire
@@ -86,7 +86,7 @@ def _oddly(source: Source, called: Called, index: int, choice: int) -> list[Even
 
 def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]:
     """Return a call behind which another one hides."""
-    way = source.below(14)
+    way = source.below(16)
     first, rest = _as_usual(good, index, 0)
     if way == 0:
         names = [good.name, bad.name] if source.chance(50) else [bad.name, good.name]
@@ -104,10 +104,10 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
         return [_chunk({"tool_calls": [{"index": index, **_tool(good)}, _tool(bad)]})]
     if way == 4:
         message = {"role": "assistant", "tool_calls": [_tool(bad)]}
-        beside = tree(
+        choice = tree(
             {"index": 0, "delta": {"tool_calls": [{"index": index, **_tool(good)}]}, "message": message}
         )
-        return [Event(tree({**_HEAD, "choices": [beside]}))]
+        return [Event(tree({**_HEAD, "choices": [choice]}))]
     if way == 5:
         return [first, rest, _chunk({"role": "assistant", "tool_calls": [_tool(bad)]}, place="message")]
     if way == 6:
@@ -134,6 +134,11 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
             function = {"name": name, "arguments": piece} if name else {"arguments": piece}
             wrapped.append(_chunk({"tool_calls": [{"index": index, "id": id_, "function": function}]}))
         return wrapped
+    if way >= 14:
+        told = {**_tool(bad), **_tool(bad)["function"], "index": index + 1}
+        call = tree({"index": index, **_tool(good)})
+        beside(source, source.pick(objects(call)), told)
+        return [_chunk({"tool_calls": [call]})]
     if way == 12:
         nameless = {
             "id": bad.id,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fuzz.documents import tree
+from tests.fuzz.documents import beside, tree
 from tests.fuzz.framing import DONE, Event
 from tests.fuzz.source import Source
 from tests.fuzz.wires.wire import Pair, Wire
@@ -157,7 +157,7 @@ def _oddly(source: Source, called: Called, index: int) -> tuple[list[_Members], 
 
 def _trick(source: Source, good: Called, bad: Called, index: int) -> tuple[list[_Members], list[_Members]]:
     """Return a call behind which another one hides, and the items that the answer ends with."""
-    way = source.below(9)
+    way = source.below(11)
     bad = bad._replace(id=good.id) if source.chance(60) else bad
     usual = _as_usual(good, index)
     added, delta, done, item_done = usual
@@ -183,6 +183,10 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> tuple[list[
     if way == 7:
         late = [{**delta, "delta": bad.arguments}, {**done, "arguments": bad.arguments}]
         return [*usual, *late], [_item(good)]
+    if way >= 9:
+        item = beside(source, tree(_item(good)), _item(bad))
+        changed = {**item_done, "item": item}
+        return ([*usual[:3], changed], [_item(good)]) if source.chance(50) else ([*usual[:3]], [item])
     other = {**_MESSAGE, "content": [{"type": "output_text", "text": "Hm."}, {**_item(bad)}]}
     return usual, [_item(good), other]
 
