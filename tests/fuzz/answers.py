@@ -54,7 +54,7 @@ def cases(draw: st.DrawFn, name: str) -> Case:
         for number in range(source.below(3))
     ]
     hidden = None
-    if hides and source.chance(15):
+    if hides and source.chance(20):
         calls.append(bad)
     if hides:
         tricked = stream and source.chance(55)

@@ -141,7 +141,7 @@ def pair(source: Source, policy: Policy) -> tuple[Called, Called]:
     allowed, bad = _sorted(policy)
     good = source.pick(allowed or bad)
     judged = any(rule.conditions for rule in policy.rules)
-    if bad and not source.chance(30 if judged else 12):
+    if bad and not source.chance(55 if judged else 12):
         other = source.pick(bad)
         if source.chance(30):
             same = [call for call in bad if call[0] == good[0] or call[1] == good[1]]

@@ -132,7 +132,7 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
     if way >= 13:
         block = tree(_block(good, given(good)))
         if source.chance(60):
-            beside(source, block, _block(bad, given(bad)))
+            beside(source, block, {"name": bad.name, "input": given(bad)})
             return [_event("content_block_start", index=index, content_block=block), stop]
         written = tree({"type": "input_json_delta", "partial_json": good.arguments})
         beside(source, written, {"partial_json": bad.arguments, "type": "text_delta"})

@@ -86,7 +86,7 @@ def _oddly(source: Source, called: Called, index: int, choice: int) -> list[Even
 
 def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]:
     """Return a call behind which another one hides."""
-    way = source.below(16)
+    way = source.pick((*range(16), 0, 10, 14, 10))
     first, rest = _as_usual(good, index, 0)
     if way == 0:
         names = [good.name, bad.name] if source.chance(50) else [bad.name, good.name]
@@ -135,9 +135,9 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> list[Event]
             wrapped.append(_chunk({"tool_calls": [{"index": index, "id": id_, "function": function}]}))
         return wrapped
     if way >= 14:
-        told = {**_tool(bad), **_tool(bad)["function"], "index": index + 1}
+        told = {"name": bad.name, "arguments": bad.arguments, "function": _tool(bad)["function"]}
         call = tree({"index": index, **_tool(good)})
-        beside(source, source.pick(objects(call)), told)
+        beside(source, source.pick(objects(call)[:2]), told)
         return [_chunk({"tool_calls": [call]})]
     if way == 12:
         nameless = {

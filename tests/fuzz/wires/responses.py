@@ -184,7 +184,7 @@ def _trick(source: Source, good: Called, bad: Called, index: int) -> tuple[list[
         late = [{**delta, "delta": bad.arguments}, {**done, "arguments": bad.arguments}]
         return [*usual, *late], [_item(good)]
     if way >= 9:
-        item = beside(source, tree(_item(good)), _item(bad))
+        item = beside(source, tree(_item(good)), {"name": bad.name, "arguments": bad.arguments})
         changed = {**item_done, "item": item}
         return ([*usual[:3], changed], [_item(good)]) if source.chance(50) else ([*usual[:3]], [item])
     other = {**_MESSAGE, "content": [{"type": "output_text", "text": "Hm."}, {**_item(bad)}]}
