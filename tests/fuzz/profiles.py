@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 VARIABLE = "GATEWAY_TEST_FUZZ"
 """A number of examples for each test, such as 5000; unset: what a run of all tests has time for."""
-_USUAL = 500
+_USUAL = 400
 _AMOUNT = int(os.environ.get(VARIABLE) or _USUAL)
 
 
