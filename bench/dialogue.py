@@ -67,8 +67,8 @@ class Dialect:
         """Return a request."""
         raise NotImplementedError
 
-    def turns(self, body: dict[str, Any]) -> int:
-        """How often the model has spoken in this request's history."""
+    def heard(self, body: dict[str, Any]) -> list[str]:
+        """Return the prompt, and what was said to each turn of the model in this request's history."""
         raise NotImplementedError
 
     def read_whole(self, answer: Any) -> Iterator[Asked | str]:
@@ -134,8 +134,8 @@ class Chat(Dialect):
         declared = [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in tools]
         return {"model": "dojo", "messages": messages, "tools": declared, "stream": stream}
 
-    def turns(self, body: dict[str, Any]) -> int:
-        return sum(message["role"] == "assistant" for message in body["messages"])
+    def heard(self, body: dict[str, Any]) -> list[str]:
+        return [message["content"] for message in body["messages"] if message["role"] != "assistant"]
 
     def read_whole(self, answer: Any) -> Iterator[Asked | str]:
         message = answer["choices"][0]["message"]
@@ -182,9 +182,10 @@ class ResponsesApi(Dialect):
         declared = [{"type": "function", **msgspec.to_builtins(tool)} for tool in tools]
         return {"model": "dojo", "input": items, "tools": declared, "store": False, "stream": stream}
 
-    def turns(self, body: dict[str, Any]) -> int:
-        items = body["input"]
-        return sum(item.get("type") == "function_call" or item.get("role") == "assistant" for item in items)
+    def heard(self, body: dict[str, Any]) -> list[str]:
+        said = ("function_call", "assistant")
+        items = [item for item in body["input"] if item.get("type", item.get("role")) not in said]
+        return [item["content"] if "content" in item else item["output"] for item in items]
 
     def read_whole(self, answer: Any) -> Iterator[Asked | str]:
         for item in answer["output"]:
@@ -236,8 +237,9 @@ class AnthropicMessages(Dialect):
             "stream": stream,
         }
 
-    def turns(self, body: dict[str, Any]) -> int:
-        return sum(message["role"] == "assistant" for message in body["messages"])
+    def heard(self, body: dict[str, Any]) -> list[str]:
+        prompt, *rest = [message["content"] for message in body["messages"] if message["role"] == "user"]
+        return [prompt, *(block.get("text") or block["content"] for (block,) in rest)]
 
     def read_whole(self, answer: Any) -> Iterator[Asked | str]:
         for block in answer["content"]:
@@ -286,8 +288,12 @@ class Gemini(Dialect):
         ]
         return {"contents": contents, "tools": [{"functionDeclarations": declared}]}
 
-    def turns(self, body: dict[str, Any]) -> int:
-        return sum(content["role"] == "model" for content in body["contents"])
+    def heard(self, body: dict[str, Any]) -> list[str]:
+        parts = [content["parts"][0] for content in body["contents"] if content["role"] == "user"]
+        return [
+            part["text"] if "text" in part else part["functionResponse"]["response"]["result"]
+            for part in parts
+        ]
 
     def read_whole(self, answer: Any) -> Iterator[Asked | str]:
         return self.read_events([answer])
@@ -301,8 +307,8 @@ class Gemini(Dialect):
 
 DIALECTS: tuple[Dialect, ...] = (Chat(), ResponsesApi(), AnthropicMessages(), Gemini())
 
-Choose = Callable[[bytes, int], Call | None]
-"""What a scripted model says to a request's bytes, with so many of its own turns behind it; ``None``: a few words."""
+Choose = Callable[[str, Sequence[str]], Call | None]
+"""What a scripted model does: it reads the prompt, and what was said to each of its turns; ``None``: it has done."""
 
 
 def answer(body: bytes, path: str, choose: Choose) -> tuple[bytes, str]:
@@ -310,6 +316,6 @@ def answer(body: bytes, path: str, choose: Choose) -> tuple[bytes, str]:
     dialect = next(one for one in DIALECTS if one.path(stream=False).split(":")[0] in path)
     read = orjson.loads(body)
     stream = read.get("stream") is True or ":streamGenerateContent" in path
-    call = choose(body, dialect.turns(read))
+    prompt, *heard = dialect.heard(read)
     kind = "text/event-stream" if stream else "application/json"
-    return dialect.write(read, call, stream=stream), kind
+    return dialect.write(read, choose(prompt, heard), stream=stream), kind
