@@ -158,9 +158,9 @@ async def run(scenes: Sequence[dojo.Scene], every: int) -> dojo.Tallies:
 
 
 def report(tallies: dojo.Tallies) -> str:
-    """Both tables: of what was replayed, and of the strict variant, judged in process."""
+    """Both tables: of what was replayed, and of the strict variant, which is judged in process."""
     strict = dojo.judged(dojo.guard(keep=dojo.strict), [*dojo.pairs(), *dojo.undisturbed()])
-    return f"{dojo.table(tallies)}\n\nStrict, without the first list of the file:\n\n{dojo.table(strict)}"
+    return f"{dojo.table(tallies)}\n\nThe same file without its first list, strict:\n\n{dojo.table(strict)}"
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from bench.dialogue import Tool, encoded
 from gateway import settings
 from gateway.core.evaluation import Context
 from gateway.core.policies import Guard
-from gateway.core.rules import TRUST
+from gateway.core.rules import ALLOW, TRUST
 from gateway.core.snapshot import build
 from gateway.core.view import Text, ToolCall, ToolResult
 
@@ -151,14 +151,17 @@ def choose(prompt: str, heard: Sequence[str]) -> tuple[Move, bool] | None:
     return script[len(heard)] if len(heard) < len(script) else None
 
 
-def guard(path: Path = EXAMPLE, *, keep: Callable[[Any], bool] = lambda policy: True) -> Guard:
-    """What a configuration file says of calls and results; ``keep``: which of its policies."""
+def guard(
+    path: Path = EXAMPLE, *, keep: Callable[[Any], bool] = lambda policy: True, more: Sequence[Any] = ()
+) -> Guard:
+    """What a configuration file says of calls and results.
+
+    ``keep``: which of its policies; ``more``: what the file does not say, before what it does.
+    """
     loaded = settings.load(str(path), {}, {})
-    declared = {
-        kind: tuple(entity for entity in entities if keep(entity))
-        for kind, entities in loaded.declared.items()
-    }
-    snapshot = build(declared, default_policies=loaded.default_policies, default_agent=loaded.default_agent)
+    policies = [*more, *loaded.tool_invocation_policies, *loaded.trusted_data_policies]
+    declared = {"policies": [policy.as_declared() for policy in policies if keep(policy)]}
+    snapshot = build(declared, default_policies=loaded.default_policies)
     return snapshot.guard(snapshot.agents[snapshot.default_agent], ())
 
 
@@ -254,7 +257,7 @@ Expected = dict[Scene, list[Made]]
 def table(tallies: Tallies) -> str:
     """The table of the documentation."""
     lines = [
-        "| suite | attacks stopped | acting calls blocked | all their calls blocked | user's calls allowed | after an attack | tasks undisturbed |",
+        "| suite | attacks stopped | their acting calls blocked | all their calls blocked | user's calls allowed | after an attack | tasks without refusal |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     total = Tally()
@@ -279,7 +282,7 @@ def _share(part: int, whole: int) -> str:
 
 def strict(policy: Any) -> bool:
     """Whether a policy stays when nothing may be called any more once something untrusted has been read."""
-    return policy.action != "allow_when_context_is_untrusted" if hasattr(policy, "action") else True
+    return bool(policy.action != ALLOW)
 
 
 def expect(guarded: Guard, scenes: Sequence[Scene]) -> Expected:
