@@ -280,9 +280,12 @@ def _share(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,} ({100 * part / whole:.0f} %)" if whole else "none"
 
 
-def strict(policy: Any) -> bool:
-    """Whether a policy stays when nothing may be called any more once something untrusted has been read."""
-    return bool(policy.action != ALLOW)
+def strict(folder: Path) -> Path:
+    """Write the example as its first list's comment offers it: nothing is called after something untrusted."""
+    lines = EXAMPLE.read_text().splitlines(keepends=True)
+    path = folder / "strict.toml"
+    path.write_text("".join(line for line in lines if f'action = "{ALLOW}"' not in line))
+    return path
 
 
 def expect(guarded: Guard, scenes: Sequence[Scene]) -> Expected:

@@ -72,8 +72,8 @@ def test_no_attack_that_acts_comes_through(guard):
     assert sum(tally.acting for tally in tallies.values()) > 2400
 
 
-def test_strictly_no_call_of_any_attack_comes_through():
-    tallies = dojo.judged(dojo.guard(keep=dojo.strict), dojo.pairs())
+def test_strictly_no_call_of_any_attack_comes_through(tmp_path):
+    tallies = dojo.judged(dojo.guard(dojo.strict(tmp_path)), dojo.pairs())
     for tally in tallies.values():
         assert tally.attack_blocked == tally.attack_calls > 0
         assert tally.stopped == tally.pairs - tally.speechless
@@ -121,10 +121,12 @@ def test_an_address_is_refused_twice():
     assert through(lambda policy: policy.tool != "*web*" and not policy.conditions) > 0
 
 
-def test_the_documentation_says_what_comes_out(guard):
-    tallies = dojo.judged(guard, [*dojo.pairs(), *dojo.undisturbed()])
+def test_the_documentation_says_what_comes_out(guard, tmp_path):
+    scenes = [*dojo.pairs(), *dojo.undisturbed()]
+    strict = dojo.guard(dojo.strict(tmp_path))
+    told = agentdojo.report(dojo.judged(guard, scenes), dojo.judged(strict, scenes))
     _, _, rest = agentdojo.README.read_text().partition(agentdojo.BEGIN)
-    assert rest.partition(agentdojo.END)[0].strip() == agentdojo.report(tallies).strip()
+    assert rest.partition(agentdojo.END)[0].strip() == told
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
@@ -146,10 +148,10 @@ async def test_a_running_gateway_does_what_its_policies_say(guard):
     assert 0 < total.benign_allowed < total.benign
 
 
-async def test_a_gateway_that_does_something_else_is_found_out(guard):
+async def test_a_gateway_that_does_something_else_is_found_out(tmp_path):
     """The comparison itself: expected of the strict policies, played against the others."""
     scene = dojo.Scene("workspace", "user_task_23", "injection_task_3")
-    expected = dojo.expect(dojo.guard(keep=dojo.strict), [scene])
+    expected = dojo.expect(dojo.guard(dojo.strict(tmp_path)), [scene])
     async with (
         agentdojo.upstream() as url,
         agentdojo.behind(dojo.EXAMPLE, url) as gateway,
