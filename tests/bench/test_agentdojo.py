@@ -129,6 +129,15 @@ def test_the_documentation_says_what_comes_out(guard, tmp_path):
     assert rest.partition(agentdojo.END)[0].strip() == told
 
 
+def test_the_first_page_says_the_same(guard):
+    total = dojo.Tally()
+    for tally in dojo.judged(guard, [*dojo.pairs(), *dojo.undisturbed()]).values():
+        total = total.plus(tally)
+    said = " ".join((dojo.ROOT / "README.md").read_text().split())
+    assert f"stops {total.stopped} of {total.pairs - total.speechless};" in said
+    assert f"users keep {100 * total.benign_allowed / total.benign:.0f} % of their own calls" in said
+
+
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_a_conversation_is_heard_as_it_was_sent(dialect):
     steps = [Step("a", {"x": 1}, "one"), Step(text="No."), Step("b", {}, "two")]
