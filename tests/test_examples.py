@@ -275,6 +275,26 @@ async def test_the_exceptions_that_are_commented_out(tmp_path):
     assert await wrong(config, cases) == []
 
 
+@pytest.mark.parametrize(("name", "status"), [("lethal-trifecta", 403), ("coding-agent", 200)])
+async def test_a_search_that_the_provider_runs_itself(name, status):
+    """It can't be refused call by call: a request that declares it is refused, but only after something untrusted."""
+    (dialect,) = (one for one in DIALECTS if one.name == "responses")
+    async with (
+        upstream(lambda *_: None) as url,
+        behind(EXAMPLES / f"{name}.toml", url) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        for after, expected in (((), 200), (MAIL, status)):
+            body = dialect.body("Hi", after, [], stream=False) | {"tools": [{"type": "web_search"}]}
+            async with session.post(
+                f"http://127.0.0.1:{gateway.port}/v1/openai/responses",
+                json=body,
+                headers={"authorization": "Bearer any"},
+            ) as response:
+                assert response.status == expected
+                assert expected == 200 or "web_search" in await response.text()
+
+
 async def test_card_numbers_do_not_reach_the_model():
     read = []
 
