@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter, recent
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.anthropic.history import content_parts, read_message
 from gateway.providers.anthropic.lenient import Elements, read, read_text, text
-from gateway.providers.anthropic.tools import brought, declared
+from gateway.providers.anthropic.tools import brought, declared, served
 from schemas import anthropic as wire
 
 _MAX_TOKENS = 4096
@@ -100,7 +101,7 @@ class MessagesRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        found = list(declared(self._body.tools, self._body.mcp_servers))
+        found = [*DECLARATIONS.read(self._body.tools, declared), *served(self._body.mcp_servers)]
         messages = bytes(self._body.messages)
         if any(word in messages for word in _BRINGING):
             for _, block in self._blocks():

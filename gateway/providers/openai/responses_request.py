@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter, recent
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
@@ -95,8 +96,7 @@ class ResponsesRequest(RequestAdapter):
         return tuple(unique(self._tools()))
 
     def _tools(self) -> Iterator[Tool]:
-        for raw in elements(self._request.tools):
-            yield from _declared(raw)
+        yield from DECLARATIONS.read(self._request.tools, _all_declared)
         history = bytes(self._request.input)
         brought = self._items if any(word in history for word in (*_BRINGING, b"\\u00")) else ()
         for _, item in brought:
@@ -207,6 +207,11 @@ class ResponsesRequest(RequestAdapter):
         if prompt.schema:
             body["text"] = {"format": {"type": "json_schema", "name": "answer", "schema": prompt.schema}}
         return msgspec.json.encode(body)
+
+
+def _all_declared(tools: _Raw) -> Iterator[Tool]:
+    for raw in elements(tools):
+        yield from _declared(raw)
 
 
 def _declared(raw: _Raw) -> Iterator[Tool]:
