@@ -14,6 +14,8 @@ _MENTIONS = msgspec.json.Decoder(list[wire.Mention])
 _MENTION = msgspec.json.Decoder(wire.Mention)
 _KEPT = msgspec.json.Decoder(wire.KeptReasoning)
 
+_CONTAINERS = (b"container", b"\\u00")
+"""What declares a container; an escape could hide the word."""
 ENCRYPTED = "reasoning.encrypted_content"
 """What brings reasoning to the client in a form that it can send back."""
 
@@ -61,7 +63,8 @@ def _in_items(request: wire.Request) -> Iterator[Reference]:
 
 
 def _in_tools(request: wire.Request) -> Iterator[Reference]:
-    found = value(request.tools)
+    raw = bytes(request.tools)
+    found = value(request.tools) if any(word in raw for word in _CONTAINERS) else None
     for index, tool in enumerate(found if isinstance(found, list) else ()):
         if not isinstance(tool, dict):
             continue
