@@ -66,7 +66,7 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def hidden(self) -> Sequence[Reference]:
-        return tuple(references(self._request))
+        return tuple(references(self._request, *self._input))
 
     @property
     def keeps(self) -> bool:
@@ -80,7 +80,7 @@ class ResponsesRequest(RequestAdapter):
         asked = include if isinstance(include, list) else []
         if isinstance(value(self._request.reasoning), dict) and ENCRYPTED not in asked:
             self.set(("include",), [*asked, ENCRYPTED])
-        for index in bare_reasoning(self._request.input):
+        for index in bare_reasoning(self._request, self._items):
             self.remove(("input", index))
 
     @property
@@ -105,15 +105,19 @@ class ResponsesRequest(RequestAdapter):
         yield from (tool for tool in _chosen(self._request.tool_choice) if tool.server_executed)
 
     @cached_property
-    def _items(self) -> Sequence[tuple[int, wire.Item]]:
-        """The items of the history that are objects, and their indexes."""
-        items = []
+    def _input(self) -> tuple[list[tuple[int, wire.Item]], list[tuple[int, _Raw]]]:
+        """What the history has that can be read as items, and what can't, each with its index."""
+        items, odd = [], []
         for index, raw in enumerate(elements(self._request.input)):
             try:
                 items.append((index, _ITEM.decode(raw)))
             except UNREADABLE:
-                continue
-        return items
+                odd.append((index, raw))
+        return items, odd
+
+    @property
+    def _items(self) -> Sequence[tuple[int, wire.Item]]:
+        return self._input[0]
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
