@@ -108,7 +108,9 @@ def test_keeps(wire, body, expected):
 FORGOTTEN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("responses", {"input": "Hi"}, {"input": "Hi", "store": False}),
     ("responses", {"store": True, "x": 1}, {"store": False, "x": 1}),
-    ("chat", {"store": True, "metadata": {}}, {"store": False, "metadata": {}}),
+    ("chat", {"store": True, "seed": 1}, {"store": False, "seed": 1}),
+    # The API accepts them only for what is stored.
+    ("chat", {"store": True, "metadata": {"a": "b"}}, {"store": False}),
     ("anthropic", {"thread": {"type": "create"}, "model": "m"}, {"model": "m"}),
     ("anthropic", {"thread": "odd"}, {}),
     # What is not kept has to come back with the next request.
