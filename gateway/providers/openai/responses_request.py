@@ -32,7 +32,14 @@ from gateway.providers.openai.responses_items import (
     string,
     text,
 )
-from gateway.providers.openai.responses_state import ENCRYPTED, bare_reasoning, is_conversation, references
+from gateway.providers.openai.responses_state import (
+    ENCRYPTED,
+    bare_reasoning,
+    is_conversation,
+    mention,
+    references,
+    referred,
+)
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw
@@ -69,7 +76,7 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def hidden(self) -> Sequence[Reference]:
-        return tuple(references(self._request, *self._input))
+        return (*references(self._request), *self.hidden_in_history())
 
     @property
     def keeps(self) -> bool:
@@ -114,19 +121,15 @@ class ResponsesRequest(RequestAdapter):
         return self._request.tools, recent(self._request.input, _BRINGING)
 
     @cached_property
-    def _input(self) -> tuple[list[tuple[int, wire.Item]], list[tuple[int, _Raw]]]:
-        """What the history has that can be read as items, and what can't, each with its index."""
-        items, odd = [], []
+    def _items(self) -> Sequence[tuple[int, wire.Item]]:
+        """The items of the history that are objects, and their indexes."""
+        items = []
         for index, raw in enumerate(elements(self._request.input)):
             try:
                 items.append((index, _ITEM.decode(raw)))
             except UNREADABLE:
-                odd.append((index, raw))
-        return items, odd
-
-    @property
-    def _items(self) -> Sequence[tuple[int, wire.Item]]:
-        return self._input[0]
+                continue
+        return items
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
@@ -147,7 +150,7 @@ class ResponsesRequest(RequestAdapter):
         try:
             item = _ITEM.decode(element)
         except UNREADABLE:
-            return
+            item = mention(element)
         if item.type in CLIENT_CALLS:
             name = CLIENT_CALLS[item.type] or text(item.name)
             for id_ in filter(None, (text(item.call_id), text(item.id))):
@@ -162,6 +165,8 @@ class ResponsesRequest(RequestAdapter):
             path: Path = ("input", place, member)
             texts = tuple(_blocks(content, path))
             log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, texts))
+        elif reference := referred(item, place):
+            log.references.append(reference)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
         index = result.path[1] if len(result.path) > 1 else None

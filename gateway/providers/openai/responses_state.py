@@ -23,10 +23,8 @@ ENCRYPTED = "reasoning.encrypted_content"
 Items = Sequence[tuple[int, wire.Item]]
 
 
-def references(
-    request: wire.Request, items: Items, odd: Sequence[tuple[int, msgspec.Raw]]
-) -> Iterator[Reference]:
-    """List them; of the items of one sort only the first. ``odd``: those of the input that can't be read as items."""
+def references(request: wire.Request) -> Iterator[Reference]:
+    """List what members other than the input refer to."""
     if previous := value(request.previous_response_id):
         yield Reference("answer", "previous_response_id", text(previous))
     if value(request.conversation) is not None:
@@ -35,11 +33,6 @@ def references(
         yield Reference("tools", "prompt")
     if request.background:
         yield Reference("deferred", "background")
-    yield from _referred(items, odd)
-    for index, item in items:
-        if item.type in _COMPACTED:
-            yield Reference("context", f"input[{index}]")
-            break
     yield from _in_tools(request)
 
 
@@ -58,20 +51,21 @@ def bare_reasoning(request: wire.Request, items: Items) -> Iterator[int]:
             yield index
 
 
-def _referred(items: Items, odd: Sequence[tuple[int, msgspec.Raw]]) -> Iterator[Reference]:
-    """Find the first item that is only an id; it need not say that it is one."""
-    for index, item in items:
-        if item.type == "item_reference" or not (item.type or item.role or not item.id):
-            yield Reference("history", f"input[{index}]", text(item.id))
-            return
-    for index, raw in odd:
-        try:
-            mention = _MENTION.decode(raw)
-        except UNREADABLE:
-            continue
-        if mention.id and not (mention.type or mention.role):
-            yield Reference("history", f"input[{index}]", text(mention.id))
-            return
+def referred(item: wire.Item, place: int) -> Reference | None:
+    """Return what an item of the input stands for without saying it."""
+    # An item that is only an id need not say that it is one.
+    if item.type == "item_reference" or not (item.type or item.role or not item.id):
+        return Reference("history", f"input[{place}]", text(item.id))
+    return Reference("context", f"input[{place}]") if item.type in _COMPACTED else None
+
+
+def mention(element: bytes) -> wire.Item:
+    """Read of an item that can't be read as one what says that it is only an id."""
+    try:
+        found = _MENTION.decode(element)
+    except UNREADABLE:
+        return wire.Item()
+    return wire.Item(id="" if found.type else found.id, role=found.role)
 
 
 def _in_tools(request: wire.Request) -> Iterator[Reference]:
