@@ -28,7 +28,8 @@ from bench.turns import Turn
 from gateway import settings as configuration
 from gateway.core.adapter import RequestAdapter
 from gateway.core.interaction import Interaction, Principal
-from gateway.core.policies import Guard, Policies
+from gateway.core.policies import Guard
+from gateway.core.snapshot import build
 from gateway.providers import load as load_providers
 from gateway.stages.tool_calls import ToolCalls
 from gateway.stages.tool_results import ToolResults
@@ -38,7 +39,7 @@ MOST_RATIO, MOST_EVENT = 2.5, 1.3
 MOST_OWN = 0.5e-3  # seconds
 MOST_HELD = 2e-3
 STREAMS, GAP = 200, 20
-_HOLDS = '{ key = "path", operator = "regex", value = "^/home/[a-z]+/notes/.*" }'
+_HOLDS = '{ key = "path", operator = "regex", value = "^/srv/[a-z]+/notes/.*" }'
 
 
 def policies() -> str:
@@ -64,7 +65,7 @@ def conversation(turn: int = 0) -> bytes:
     """A chat completion request in which 200 calls were answered, 1 kB each."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": "Go through all of it."}]
     for number in range(RESULTS):
-        function = {"name": f"tool_{number % TOOLS}", "arguments": '{"path":"/home/ann/list"}'}
+        function = {"name": f"tool_{number % TOOLS}", "arguments": '{"path":"/srv/ann/list"}'}
         call = {"id": f"call_{number:04}", "type": "function", "function": function}
         rows = [
             {"owner": "us", "at": f"{number}-{row}", "text": load.TEXT[row : row + 60]} for row in range(9)
@@ -74,7 +75,7 @@ def conversation(turn: int = 0) -> bytes:
         messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
     messages.append({"role": "user", "content": f"And now, {turn}?"})
     tools = [
-        {**load.WEATHER, "function": {**load.WEATHER["function"], "name": f"tool_{number}"}}  # type: ignore[dict-item]
+        {"type": "function", "function": dict(load.WEATHER["function"], name=f"tool_{number}")}
         for number in range(TOOLS)
     ]
     return orjson.dumps({"model": "bench", "messages": messages, "tools": tools})
@@ -120,8 +121,8 @@ def configured() -> Iterator[str]:
 def loaded(file: str) -> Guard:
     """The policies as the gateway has them."""
     declared = configuration.load(file, {}).declared
-    found = Policies(declared["tool_invocation_policies"], declared["trusted_data_policies"])  # type: ignore[arg-type]  # by kind
-    return found.guard(frozenset({"default"}), frozenset())
+    snapshot = build(declared)
+    return snapshot.guard(snapshot.agents["default"], ())
 
 
 async def plain(pair: list[subjects.Process], turns: int) -> list[float]:
@@ -203,7 +204,7 @@ class Caller:
 
 def _pieces() -> Iterator[bytes]:
     """A text, then a call in fragments; what ends the answer comes with the last one."""
-    fragments = ["", '{"path":', '"/home', "/ann/list", '"}']
+    fragments = ["", '{"path":', '"/srv', "/ann/list", '"}']
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": "Let me see."}]
     for number, fragment in enumerate(fragments):
         call: dict[str, Any] = {"index": 0, "function": {"arguments": fragment}}
