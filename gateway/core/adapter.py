@@ -108,12 +108,18 @@ class RequestAdapter:
         return b""
 
     def read_element(self, place: int, element: bytes, log: Log) -> None:
-        """Note the calls and the results of one element of the history, and of nothing else."""
+        """Note the calls, the results and the references of one element of the history, and of nothing else."""
 
     @property
     def hidden(self) -> Sequence[Reference]:
         """What it leaves to the provider's memory."""
         return ()
+
+    def hidden_in_history(self) -> Iterable[Reference]:
+        """Return the first reference of each kind that the history has."""
+        if not self.history_array():
+            return ()
+        return {reference.kind: reference for reference in reversed(self._log.references)}.values()
 
     @property
     def keeps(self) -> bool:

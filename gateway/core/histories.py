@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 
 from gateway.core.edit import spans
+from gateway.core.reference import Reference
 from gateway.core.view import Path, ToolResult
 
 LEAST = 4096
@@ -25,14 +26,15 @@ Kind = tuple[type, Path]
 
 
 class Log:
-    """The calls and the results in a history, in their order."""
+    """The calls, the results and the mere references in a history, in their order."""
 
-    __slots__ = ("_calls", "_ends", "_marks", "names", "opening", "pieces", "prefix", "results")
+    __slots__ = ("_calls", "_ends", "_marks", "names", "opening", "pieces", "prefix", "references", "results")
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
         """Of the calls so far, by their ids; of those without an id, by the name itself after a line feed."""
         self.results: list[ToolResult] = []
+        self.references: list[Reference] = []
         self.prefix = b""
         """The array that was read, to the end of its last element."""
         self.opening = 0
@@ -41,7 +43,7 @@ class Log:
         """Its elements, each but the first with the separator before it; the same objects at every turn."""
         self._calls: list[tuple[str, str]] = []
         self._ends: list[int] = []
-        self._marks: list[tuple[int, int]] = []  # of calls and results, after each element
+        self._marks: list[tuple[int, int, int]] = []  # of all three, after each element
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -66,7 +68,7 @@ class Log:
             self.opening = start
         self.pieces.append(array[self.known or start : end])
         self._ends.append(end)
-        self._marks.append((len(self._calls), len(self.results)))
+        self._marks.append((len(self._calls), len(self.results), len(self.references)))
 
     def shared(self, array: bytes) -> int:
         """Return how many elements another history certainly begins with: of the last ones clients change some."""
@@ -83,13 +85,14 @@ class Log:
     def first(self, count: int) -> "Log":
         """Return what is known of so many elements."""
         log = Log()
-        calls, results = self._marks[count - 1]
+        calls, results, references = self._marks[count - 1]
         log._calls, log._ends, log._marks = (
             self._calls[:calls],
             self._ends[:count],
             self._marks[:count],
         )  # its own
         log.results, log.pieces, log.opening = self.results[:results], self.pieces[:count], self.opening
+        log.references = self.references[:references]
         log.names = {id_ or f"\n{name}": name for id_, name in log._calls}  # its own
         return log
 

@@ -80,6 +80,8 @@ class ChatRequest(RequestAdapter):
     def forget(self) -> None:
         self._forgets = True
         self.set(("store",), value=False)
+        if given(self._body.metadata):
+            self.remove(("metadata",))  # labels of what is kept, and an error where nothing is
 
     def _tools(self) -> Iterator[Tool]:
         body = self._body

@@ -33,7 +33,14 @@ from gateway.providers.openai.responses_items import (
     string,
     text,
 )
-from gateway.providers.openai.responses_state import ENCRYPTED, bare_reasoning, is_conversation, references
+from gateway.providers.openai.responses_state import (
+    ENCRYPTED,
+    bare_reasoning,
+    is_conversation,
+    mention,
+    references,
+    referred,
+)
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw
@@ -70,7 +77,7 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def hidden(self) -> Sequence[Reference]:
-        return tuple(references(self._request))
+        return (*references(self._request), *self.hidden_in_history())
 
     @property
     def keeps(self) -> bool:
@@ -84,7 +91,7 @@ class ResponsesRequest(RequestAdapter):
         asked = include if isinstance(include, list) else []
         if isinstance(value(self._request.reasoning), dict) and ENCRYPTED not in asked:
             self.set(("include",), [*asked, ENCRYPTED])
-        for index in bare_reasoning(self._request.input):
+        for index in bare_reasoning(self._request, self._items):
             self.remove(("input", index))
 
     @property
@@ -143,7 +150,7 @@ class ResponsesRequest(RequestAdapter):
         try:
             item = _ITEM.decode(element)
         except UNREADABLE:
-            return
+            item = mention(element)
         if item.type in CLIENT_CALLS:
             name = CLIENT_CALLS[item.type] or text(item.name)
             for id_ in filter(None, (text(item.call_id), text(item.id))):
@@ -158,6 +165,8 @@ class ResponsesRequest(RequestAdapter):
             path: Path = ("input", place, member)
             texts = tuple(_blocks(content, path))
             log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, texts))
+        elif reference := referred(item, place):
+            log.references.append(reference)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
         index = result.path[1] if len(result.path) > 1 else None
