@@ -4,7 +4,7 @@ Rules: an adapter does no I/O, never logs, never reads settings. What it does no
 ``Unknown``, so that a vendor's novelty shows up as a metric and, at worst, as a refusal, never as a bypass.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -13,6 +13,8 @@ import msgspec
 from gateway.core.edit import edit, split
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
+from gateway.core.histories import HISTORIES, Log
+from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, duplicate_member
 from gateway.core.view import Completion, Event, Message, Part, Path, Prompt, Text, Tool, ToolResult
 
@@ -25,9 +27,12 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_QUIRKS = Quirks()
+Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
 _RECENT = 8 << 10
 """Bytes at the end of a history in which something new is looked for."""
+_ESCAPE = b"\\u00"
+"""How JSON writes a letter in another way."""
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +49,9 @@ class RequestAdapter:
     history: Path = ()
     """Where the conversation lives in the body: an array, if it is one; empty if it lives nowhere."""
 
+    result_words: ClassVar[tuple[bytes, ...]] = ()
+    """Of which every history that holds a tool result has one, unless it is written with escapes."""
+
     model: str = ""
     stream: bool = False
     session: tuple[str, str] | None = None
@@ -56,6 +64,8 @@ class RequestAdapter:
         self.params = params or {}
         """What the endpoint's path matched, percent-decoded."""
         self.quirks = quirks
+        self.earlier_name: Callable[[str], str] = _unknown
+        """Returns the name of a call that the history does not show, by its id; set before ``tool_results`` is read."""
         self._edits: dict[Path, bytes | None] = {}
 
     @property
@@ -76,10 +86,38 @@ class RequestAdapter:
         """
         return ()
 
-    @property
+    @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
         """Every tool result in the history; parsed on first use."""
+        array = self.history_array()
+        words = self.result_words
+        if not array or (words and not any(word in array for word in words) and _ESCAPE not in array):
+            return ()
+        log = HISTORIES.read((type(self), self.history), array, self.read_element)
+        return tuple(
+            result if result.name else msgspec.structs.replace(result, name=self.earlier_name(result.id))
+            for result in log.results
+        )
+
+    def history_array(self) -> bytes:
+        """Return the history, from its opening bracket to the closing one; empty if it is no array."""
+        return b""
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        """Note the calls and the results of one element of the history, and of nothing else."""
+
+    @property
+    def hidden(self) -> Sequence[Reference]:
+        """What it leaves to the provider's memory."""
         return ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the provider will keep the answer, so that a later request can refer to it."""
+        return False
+
+    def forget(self) -> None:
+        """Ask the provider to keep nothing; where a wire has no way to do so, ``keeps`` stays."""
 
     @cached_property
     def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
@@ -155,6 +193,10 @@ class RequestAdapter:
         """Return the path to send, for wires that say the model or the streaming in it."""
         return path
 
+    def headers(self, headers: Headers) -> Headers:
+        """Return the headers to send, for wires that say in them what was edited."""
+        return headers
+
     def require_unique_members(self) -> None:
         """Refuse a body in which a top-level key occurs twice: what was judged must be what is sent."""
         if self.body and (key := duplicate_member(self.body)) is not None:
@@ -170,6 +212,10 @@ def recent(history: msgspec.Raw, words: Iterable[bytes]) -> bytes:
     """Return the end of a history if one of some words is in it, else nothing."""
     end = bytes(memoryview(history)[-_RECENT:])
     return end if any(word in end for word in words) else b""
+
+
+def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known
+    return ""
 
 
 def _named(part: Part, names: dict[str, str]) -> Part:

@@ -8,12 +8,15 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
+from gateway.core.histories import Log
+from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.openai.chat_history import read_message
 from gateway.providers.openai.chat_parts import string
+from gateway.providers.openai.hosted import asked_for, hosted_name, mcp_tools, unique
 from schemas import openai as wire
-from schemas.openai import ChatBody, Function, Identified, ToolEntry
+from schemas.openai import AllowedChoice, ChatBody, Function, ToolEntry
 
 _body = msgspec.json.Decoder(ChatBody)
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -23,7 +26,7 @@ _message = msgspec.json.Decoder(wire.Message).decode
 _part = msgspec.json.Decoder(wire.Part).decode
 _entry = msgspec.json.Decoder(ToolEntry).decode
 _function = msgspec.json.Decoder(Function).decode
-_identified = msgspec.json.Decoder(Identified).decode
+_allowed = msgspec.json.Decoder(AllowedChoice).decode
 
 # Types of tools whose calls the client runs; of all others the provider does. Moonshot asks its client to
 # echo the arguments of a `builtin_function`, so such a call passes through the client too.
@@ -34,6 +37,7 @@ class ChatRequest(RequestAdapter):
     """A request for a chat completion."""
 
     history = ("messages",)
+    result_words = (b'"tool"', b'"function"')
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -44,6 +48,7 @@ class ChatRequest(RequestAdapter):
             raise BadRequest("The request body is not valid at $.stream: it must be true, false or null.")
         self.stream = bool(read.stream)
         self.model = string(read.model)
+        self._forgets = False
         if key := string(read.prompt_cache_key):
             self.session = (key, "prompt_cache_key")
         elif user := string(read.user):
@@ -61,35 +66,42 @@ class ChatRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        return tuple(self._tools())
+        return tuple(unique(self._tools()))
+
+    @property
+    def hidden(self) -> Sequence[Reference]:
+        return (Reference("deferred", "deferred"),) if self._body.deferred else ()
+
+    @property
+    def keeps(self) -> bool:
+        return bool(self._body.store) and not self._forgets
+
+    def forget(self) -> None:
+        self._forgets = True
+        self.set(("store",), value=False)
 
     def _tools(self) -> Iterator[Tool]:
         body = self._body
         for item in raw_items(body.tools):
-            if (tool := _tool(item)) is not None:
-                yield tool
+            yield from _declared(item)
         for function in elements(body.functions, _function):
             yield Tool(string(function.name), string(function.description), function.parameters)
-        if given(body.web_search_options):
-            yield Tool("web_search", server_executed=True)
-        if given(body.search_parameters) and _search_mode(body.search_parameters) != "off":
-            yield Tool("live_search", server_executed=True)
-        for plugin in elements(body.plugins, _identified):
-            yield Tool(string(plugin.id), server_executed=True)
-        if given(body.compound_custom):
-            for name in _enabled_tools(body.compound_custom):
-                yield Tool(name, server_executed=True)
+        yield from asked_for(body, (self.model, *self.other_models))
+        yield from (tool for tool in _chosen(body.tool_choice) if tool.server_executed)
 
     @property
     def declarations(self) -> Sequence[bytes | msgspec.Raw]:
         body = self._body
         return (
+            self.model.encode(),  # some names of models ask for tools
+            body.models,
             body.tools,
             body.functions,
             body.web_search_options,
             body.search_parameters,
             body.plugins,
             body.compound_custom,
+            body.tool_choice,
         )
 
     @cached_property
@@ -97,31 +109,27 @@ class ChatRequest(RequestAdapter):
         """The history; None for what is no message, so that positions are right."""
         return [lenient(_message, raw) for raw in raw_items(self._body.messages)]
 
-    @cached_property
-    def tool_results(self) -> Sequence[ToolResult]:
-        return tuple(self._tool_results())
+    def history_array(self) -> bytes:
+        return array(self._body.messages)
 
-    def _tool_results(self) -> Iterator[ToolResult]:
-        names: dict[str, str] = {}
-        legacy: set[str] = set()
-        for position, message in enumerate(self._messages):
-            if message is None:
-                continue
-            for entry in elements(message.tool_calls, _entry):
-                names[string(entry.id)] = called(entry).name
-            if (call := lenient(_function, message.function_call)) is not None:
-                legacy.add(string(call.name))
-            if message.role == "tool":
-                id_ = string(message.tool_call_id)
-                name = names.get(id_, "") if id_ else ""
-            elif message.role == "function":
-                id_ = ""
-                name = string(message.name)
-                name = name if name in legacy else ""
-            else:
-                continue
-            path: Path = ("messages", position, "content")
-            yield ToolResult(id_, name, False, path, tuple(_texts(message.content, path)))  # noqa: FBT003  # the wire has no sign of an error
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        message = lenient(_message, msgspec.Raw(element))
+        if message is None:
+            return
+        for entry in elements(message.tool_calls, _entry):
+            log.call(string(entry.id), called(entry).name)
+        if (call := lenient(_function, message.function_call)) is not None:
+            log.call("", string(call.name))
+        if message.role == "tool":
+            id_ = string(message.tool_call_id)
+            name = log.names.get(id_, "") if id_ else ""
+        elif message.role == "function":
+            id_, name = "", string(message.name)
+            name = name if log.was_called(name) else ""
+        else:
+            return
+        path: Path = ("messages", place, "content")
+        log.results.append(ToolResult(id_, name, False, path, tuple(_texts(message.content, path))))  # noqa: FBT003  # the wire has no sign of an error
 
     def preamble(self) -> Iterable[Message]:
         return prompt(self._body.prompt)
@@ -204,6 +212,11 @@ def lenient(decode: Any, raw: msgspec.Raw) -> Any:
         return None
 
 
+def array(raw: msgspec.Raw) -> bytes:
+    """Return the bytes of a list, none if it is not one."""
+    return bytes(raw) if bytes(memoryview(raw)[:1]) == b"[" else b""
+
+
 def raw_items(raw: msgspec.Raw) -> list[msgspec.Raw]:
     """Return the elements of a list, none if it is not one."""
     items: list[msgspec.Raw] = lenient(_items, raw) or []
@@ -217,18 +230,35 @@ def elements(raw: msgspec.Raw, decode: Any) -> Iterator[Any]:
             yield element
 
 
-def _tool(item: msgspec.Raw) -> Tool | None:
+def _declared(item: msgspec.Raw) -> Iterator[Tool]:
     entry = lenient(_entry, item)
     if entry is None:
-        return None
+        return
     type_ = string(entry.type)
+    if type_ == "mcp":
+        yield from mcp_tools(string(entry.server_label), entry.allowed_tools)
+        return
     if type_ not in _CLIENT_TOOLS:
-        return Tool(type_, server_executed=True)
+        yield Tool(hosted_name(type_), server_executed=True)
+        return
     # Some servers also take a function whose members stand in the entry itself.
     for raw in (entry.function, entry.custom, item):
         if (function := lenient(_function, raw)) is not None:
-            return Tool(string(function.name), string(function.description), function.parameters)
-    return None
+            yield Tool(string(function.name), string(function.description), function.parameters)
+            return
+
+
+def _chosen(choice: msgspec.Raw) -> Iterator[Tool]:
+    """List the tools that a choice names."""
+    entry = lenient(_entry, choice)
+    if entry is None:
+        return
+    if entry.type != "allowed_tools":
+        yield from _declared(choice)
+        return
+    allowed = lenient(_allowed, choice)
+    for item in raw_items(allowed.allowed_tools.tools) if allowed else ():
+        yield from _declared(item)
 
 
 def _texts(content: msgspec.Raw, path: Path) -> Iterator[Text]:
@@ -258,15 +288,3 @@ def prompt(raw: msgspec.Raw) -> Iterator[Message]:
 
 def _compact(value: Any) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
-
-
-def _search_mode(raw: msgspec.Raw) -> Any:
-    value = lenient(_any, raw)
-    return value.get("mode") if isinstance(value, dict) else None
-
-
-def _enabled_tools(raw: msgspec.Raw) -> list[str]:
-    value = lenient(_any, raw)
-    tools = value.get("tools") if isinstance(value, dict) else None
-    names = tools.get("enabled_tools") if isinstance(tools, dict) else None
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
