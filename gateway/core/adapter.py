@@ -29,10 +29,10 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 DEFAULT_QUIRKS = Quirks()
 Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
-_RECENT = 8 << 10
-"""Bytes at the end of a history in which something new is looked for."""
 _ESCAPE = b"\\u00"
 """How JSON writes a letter in another way."""
+_RECENT = 8 << 10
+"""Bytes at the end of a history in which something new is looked for."""
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -210,14 +210,14 @@ class RequestAdapter:
         raise NotImplementedError
 
 
+def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known
+    return ""
+
+
 def recent(history: msgspec.Raw, words: Iterable[bytes]) -> bytes:
     """Return the end of a history if one of some words is in it, else nothing."""
     end = bytes(memoryview(history)[-_RECENT:])
     return end if any(word in end for word in words) else b""
-
-
-def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known
-    return ""
 
 
 def _named(part: Part, names: dict[str, str]) -> Part:

@@ -97,7 +97,9 @@ class ResponsesRequest(RequestAdapter):
     def _tools(self) -> Iterator[Tool]:
         for raw in elements(self._request.tools):
             yield from _declared(raw)
-        for _, item in self._items:
+        history = bytes(self._request.input)
+        brought = self._items if any(word in history for word in (*_BRINGING, b"\\u00")) else ()
+        for _, item in brought:
             if item.type in _TOOL_SOURCES:
                 label = text(item.server_label)
                 for raw in elements(item.tools):
