@@ -83,9 +83,11 @@ class RequestAdapter:
     def declarations(self) -> Sequence[bytes | msgspec.Raw]:
         """What declares tools, unread: a request in which it is the same declares the same ones.
 
-        What the history brings is in it while that is new; it costs hardly anything, and may be empty.
+        By default all that stands beside the history. An adapter that knows better names less, so that less is new,
+        and adds what the history brings while that is new. If all of it is empty no tool is declared.
         """
-        return ()
+        prefix, _, suffix = self.pieces
+        return prefix, suffix
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:

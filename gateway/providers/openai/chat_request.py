@@ -95,12 +95,15 @@ class ChatRequest(RequestAdapter):
     def declarations(self) -> Sequence[bytes | msgspec.Raw]:
         body = self._body
         return (
+            self.model.encode(),  # some names of models ask for tools
+            body.models,
             body.tools,
             body.functions,
             body.web_search_options,
             body.search_parameters,
             body.plugins,
             body.compound_custom,
+            body.tool_choice,
         )
 
     @cached_property

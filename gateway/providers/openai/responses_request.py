@@ -118,7 +118,15 @@ class ResponsesRequest(RequestAdapter):
 
     @property
     def declarations(self) -> Sequence[bytes | msgspec.Raw]:
-        return self._request.tools, recent(self._request.input, _BRINGING)
+        request = self._request
+        named = self.model.encode(), request.models  # some names of models ask for tools
+        return (
+            *named,
+            request.tools,
+            request.plugins,
+            request.tool_choice,
+            recent(request.input, _BRINGING),
+        )
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
