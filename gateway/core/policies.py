@@ -140,10 +140,12 @@ class Guard:
         """Judge a tool that the provider would run itself: what it will be called with, nobody knows yet."""
         verdict = Verdict()
         rules = self.call_rules.of(tool.name)
+        decided = any(rule.literal and not rule.specific and not rule.shadow for rule in rules)
 
         def matches(rule: Rule) -> bool:
             if rule.conditions.reads_content:
-                return refuses(rule.action, untrusted=untrusted)  # to be on the safe side
+                # What may be refused then is refused now: but for globs, where somebody has decided on this very tool.
+                return refuses(rule.action, untrusted=untrusted) and (rule.literal or not decided)
             return rule.conditions.hold({}, context)
 
         call = ToolCall("", tool.name, "{}")

@@ -210,6 +210,10 @@ def test_shadow_policies_are_told_of_beside_what_counts():
         ((policy(BLOCK, "web_search", A1),), True, True),
         ((policy(WHEN, "web_search", A1),), False, True),
         ((policy(BLOCK, "web_search"), policy(ALLOW, "web_search", A1)), True, True),
+        ((policy(BLOCK, "*", A1),), True, True),
+        ((policy(BLOCK, "*", A1), policy(ALLOW, "web_search")), False, False),
+        ((policy(BLOCK, "*", A1), policy(WHEN, "web_search")), False, True),
+        ((policy(BLOCK, "web_search", A1), policy(ALLOW, "web_search")), True, True),
         ((policy(BLOCK, "web_search"), policy(ALLOW, "web_search", on("context.model", "m"))), False, False),
     ],
 )

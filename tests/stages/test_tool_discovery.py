@@ -7,9 +7,11 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.core.adapter import RequestAdapter
 from gateway.core.discovery import LONGEST_DESCRIPTION, LONGEST_NAME, LONGEST_SCHEMA
 from gateway.core.interaction import Credential, Interaction, Principal, new_id
 from gateway.core.redaction import Redactor
+from gateway.core.view import Tool
 from gateway.providers import load
 from gateway.stages.tool_discovery import ToolDiscovery
 
@@ -160,6 +162,28 @@ async def test_what_the_history_brings(told, provider, path, member, item):
     names = {tool.name for tool in i.request.tools}
     await stage.on_done([i])
     assert {name for _, _, name in told.all} == names
+
+
+class Plain(RequestAdapter):
+    """An adapter that says nothing of where tools are declared."""
+
+    history = ("said",)
+    tools = (Tool("read"),)
+
+
+async def test_an_adapter_need_not_say_where_tools_are_declared(told, monkeypatch):
+    stage = ToolDiscovery(told)
+    i = chatted()
+    i.request = Plain(b'{"tools":["read"],"said":[1]}')
+    await stage.on_done([i])
+    assert told.all == [("support", "function", "read")]
+    monkeypatch.setattr(Plain, "tools", property(lambda _: pytest.fail("it was read")))
+    i.request = Plain(b'{"tools":["read"],"said":[1,2]}')
+    await stage.on_done([i])
+    monkeypatch.setattr(Plain, "tools", (Tool("read"), Tool("write")))
+    i.request = Plain(b'{"tools":["read","write"],"said":[1,2]}')
+    await stage.on_done([i])
+    assert told.all[1:] == [("support", "function", "write")]
 
 
 async def test_it_is_told_of_anew_after_an_hour(told):

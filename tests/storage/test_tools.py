@@ -43,12 +43,18 @@ async def store(database, *sightings):
 
 async def listed(database, limit=50, after=None, **wanted):
     async with database.read() as connection:
-        return await page(connection, Wanted(**wanted), limit, after)
+        items, after = await page(connection, Wanted(**wanted), limit, after)
+    return _decoded(items), after
 
 
 async def read(database, id_):
     async with database.read() as connection:
-        return await one(connection, id_)
+        return _decoded(await one(connection, id_))
+
+
+def _decoded(value):
+    """As the API answers it."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 async def test_one_that_is_seen_often_is_there_once(database):
@@ -111,6 +117,18 @@ async def test_of_many_versions_the_last_are_kept(database):
     ]
     assert found["first_seen"] == "1970-01-01T00:00:00Z"
     assert (await read(database, seen("other").tool))["versions"] == 1
+
+
+async def test_of_large_versions_fewer_are_kept_and_always_the_last(database):
+    large = {"x": "y" * 60_000}
+    for number in range(7):
+        await store(database, seen("large", at=float(number), schema=large | {"n": number}))
+        await store(database, seen("hash", at=float(number), schema=large | {"z": "z" * 9000, "n": number}))
+        await store(database, seen("last", at=float(number), schema={"n": number}))
+    found = await read(database, seen("large").tool)
+    assert [each["parameters"]["n"] for each in found["history"]] == [6, 5, 4, 3]
+    assert (await read(database, seen("hash").tool))["versions"] == 7
+    assert (await read(database, seen("last").tool))["versions"] == 7
 
 
 async def test_two_processes_at_once(url):

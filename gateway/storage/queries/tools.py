@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, case, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.core.discovery import Sighting
+from gateway.core.discovery import LONGEST_SCHEMA, Sighting
 from gateway.core.strict import UNREADABLE
 from gateway.storage.queries.filter import InvalidCursor
 from gateway.storage.queries.reading import when
@@ -23,6 +23,8 @@ MOST = 5000
 """Tools of one agent that are kept."""
 MOST_VERSIONS = 20
 """Versions of one tool that are kept: those that were seen last."""
+MOST_BYTES = 256 << 10
+"""Bytes of the schemas of one tool's versions: of large ones there are fewer, but always the last."""
 _VERSION = ("version", "first_seen", "last_seen", "client", "description", "parameters", "parameters_bytes")
 
 
@@ -106,12 +108,20 @@ def _upsert(statement: Insert, key: Sequence[str], *latest: str) -> Insert:
 async def _prune(connection: AsyncConnection, ids: set[str]) -> None:
     """Forget the oldest versions of tools that have too many: some clients write the time into a description."""
     own = tool_versions.c
-    many = select(own.tool).where(own.tool.in_(ids)).group_by(own.tool).having(func.count() > MOST_VERSIONS)
-    for tool in (await connection.execute(many)).scalars().all():
-        newest = select(own.version).where(own.tool == tool).order_by(*_latest_first()).limit(MOST_VERSIONS)
-        await connection.execute(
-            delete(tool_versions).where(own.tool == tool, own.version.not_in(newest.scalar_subquery()))
-        )
+    rows = await connection.execute(
+        select(own.tool, own.version, own.parameters_bytes)
+        .where(own.tool.in_(ids))
+        .order_by(own.tool, *_latest_first())
+    )
+    old = []
+    for tool, group in groupby(rows.all(), lambda row: row.tool):
+        size = 0
+        for number, row in enumerate(group):
+            size += row.parameters_bytes if row.parameters_bytes <= LONGEST_SCHEMA else 0
+            if number >= MOST_VERSIONS or (number and size > MOST_BYTES):
+                old.append((tool, row.version))
+    if old:
+        await connection.execute(delete(tool_versions).where(tuple_(own.tool, own.version).in_(old)))
 
 
 def _latest_first() -> tuple[ColumnElement[Any], ...]:
@@ -191,7 +201,8 @@ def _version(row: Any) -> dict[str, Any]:
 
 def _read(parameters: str | None) -> Any:
     try:
-        return msgspec.json.decode(parameters or b"null")
+        # It is shown as it is, so nothing has to be built of it: a page may hold megabytes.
+        return msgspec.json.decode(parameters or b"null", type=msgspec.Raw)
     except UNREADABLE:
         return None
 
