@@ -55,6 +55,14 @@ DOUBTFUL = {
         piece(0, "a", name="ok", arguments=A),
         piece(0, arguments="}"),
     ],
+    "a name beside the function": [
+        piece(0, "a", name="ok", arguments=""),
+        chunk(calls({"index": 0, "name": "canary_tool", "function": {"arguments": A}})),
+    ],
+    "arguments beside the function": [
+        piece(0, "a", name="ok", arguments=""),
+        chunk(calls({"index": 0, "arguments": A, "function": {"arguments": ""}})),
+    ],
     "counted from the end": [
         piece(0, "a", name="canary_", arguments=A),
         piece(-1, name="tool"),

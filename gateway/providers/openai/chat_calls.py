@@ -18,6 +18,7 @@ _LONG = 1 << 16  # arguments over this size are not parsed to find out whether a
 _INDEXES = range(1 << 31)
 _LONGEST_NAME = 256  # no tool has a longer name, however many pieces a client joins
 _MOST_PIECES = 16
+_FLAT = ("name", "arguments", "input")
 
 _ODD = Unknown("tool call index")
 _DIFFERS = Unknown("tool call differs")
@@ -156,6 +157,9 @@ class Calls(msgspec.Struct):
         # What nobody can read in one way only is not judged, so it must not pass.
         if not isinstance(body, dict) or (function is not None and custom is not None):
             yield Unknown(f"tool call {string(call.get('type'))}".strip())
+            return
+        if body is not call and any(call.get(key) not in (None, "", body.get(key)) for key in _FLAT):
+            yield _DIFFERS  # written flat too, in another way
             return
         name = body.get("name") or ""
         written = body.get("arguments") if custom is None else body.get("input")
