@@ -86,14 +86,15 @@ def _by_index(fragments: list[_Fragment]) -> Iterator[Call]:
 
 
 def _by_id(fragments: list[_Fragment]) -> Iterator[Call]:
-    """What has one id is one call; a fragment without an id goes on with what has its index."""
+    """What has one id is one call, whose name is not repeated; a fragment without an id goes on with its index."""
     building: dict[Any, _Building] = {}
     ids: dict[Any, Any] = {}
     for number, index, id_, name, piece in fragments:
         here = ids[number, index] = (
             (number, id_) if id_ else ids.get((number, index), (number, index, "none"))
         )
-        building.setdefault(here, _Building()).add(name, piece)
+        growing = building.setdefault(here, _Building())
+        growing.add("" if growing.names[-1:] == [name] else name, piece)
     for each in building.values():
         yield from each.calls()
 
