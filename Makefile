@@ -20,8 +20,10 @@ lint: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# What measures time runs alone; all else uses every core.
 unit: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 format: $(VENV)/test
 	$(BIN)/ruff format .
