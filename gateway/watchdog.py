@@ -5,17 +5,19 @@ and the watchdog looks twice a second. Limits are therefore kept to about a seco
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from gateway.core.errors import Draining, ErrorKind, GatewayError, UpstreamTimeout
-from gateway.core.relay import Relay
 from gateway.tasks import spawn
 
 _TICK = 0.5
 """Seconds; a client's leaving has to reach the upstream within a second."""
+_SILENT = frozenset({"stages", "first_byte", "gap"})
+"""What is waited for while a client may need a sign of life."""
 _log = structlog.get_logger()
 
 
@@ -25,7 +27,7 @@ class Receiver(Protocol):
     sent: int
     """Bytes of the answer that were written to it."""
 
-    async def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Write bytes of the answer."""
 
     def left_unseen(self) -> bool:
@@ -33,6 +35,13 @@ class Receiver(Protocol):
 
     def abort(self) -> None:
         """Cut its connection."""
+
+
+class Alive(Protocol):
+    """What is being sent."""
+
+    def keep_alive(self) -> bytes:
+        """Return what may go out now while nothing flows; empty: nothing may."""
 
 
 class ClientStalled(GatewayError):
@@ -52,6 +61,7 @@ class Watch:
         "error",
         "idle",
         "limit",
+        "open",
         "phase",
         "relay",
         "seen",
@@ -78,7 +88,10 @@ class Watch:
         """When all must be over, by the monotonic clock; 0: never."""
         self.error: GatewayError | None = None
         """Why the request was interrupted."""
-        self.relay: Relay | None = None
+        self.relay: Alive | None = None
+        """Who knows what keeps the client waiting; ``None``: it has got nothing yet, and gets nothing of the kind."""
+        self.open: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """Begins the answer before there is one, once all has been silent for as long as between two keep-alives."""
 
     def expect(self, phase: str, limit: float) -> None:
         """Begin to wait for something."""
@@ -154,19 +167,22 @@ class Watchdog:
             watch.interrupt(_expired("client" if watch.writing else watch.phase, limit))
         elif watch.deadline and now > watch.deadline:
             watch.interrupt(UpstreamTimeout("The answer took too long (timeouts.total).", may_have_run=True))
-        elif watch.phase == "gap" and not watch.writing and self._keep_alive and watch.relay:
+        elif watch.open is not None and self._keep_alive and idle >= self._keep_alive:
+            opening, watch.open = watch.open, None
+            spawn(_unless_gone(opening()), name="opening")
+        elif watch.relay and watch.phase in _SILENT and not watch.writing and self._keep_alive:
             sent = watch.client.sent
             watch.silence = watch.silence + elapsed if sent == watch.seen else 0.0
             watch.seen = sent
             if watch.silence >= self._keep_alive and (data := watch.relay.keep_alive()):
                 watch.silence = 0.0
                 watch.seen += len(data)
-                spawn(_send(watch.client, data), name="keep-alive")
+                spawn(_unless_gone(watch.client.write(data)), name="keep-alive")
 
 
-async def _send(client: Receiver, data: bytes) -> None:
+async def _unless_gone(written: Coroutine[Any, Any, None]) -> None:
     try:
-        await client.write(data)
+        await written
     except OSError:
         _log.debug("client gone before a keep-alive")
 

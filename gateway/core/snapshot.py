@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from gateway.core.dual_llm import DualLlm
 from gateway.core.entities import (
     KINDS,
     Agent,
@@ -57,6 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's own keys by provider, decrypted. Never logged."""
     tool_invocation_policies: tuple[ToolInvocationPolicy, ...] = ()
     trusted_data_policies: tuple[TrustedDataPolicy, ...] = ()
+    dual_llm: DualLlm = DualLlm()
     limits: tuple[Limit, ...] = ()
     model_optimization_rules: tuple[ModelOptimizationRule, ...] = ()
     prices: Mapping[tuple[str, str], Price] = {}
@@ -119,6 +121,7 @@ def build(
     default_agent: str = "default",
     providers: Providers | None = None,
     secrets: Mapping[str, str] | None = None,
+    dual_llm: DualLlm = DualLlm(),  # noqa: B008  # immutable
 ) -> Snapshot:
     """Return the snapshot of merged entities; the default agent is there even if nobody made it."""
 
@@ -141,6 +144,7 @@ def build(
         secrets=secrets or {},
         tool_invocation_policies=every(ToolInvocationPolicy),
         trusted_data_policies=every(TrustedDataPolicy),
+        dual_llm=dual_llm,
         limits=every(Limit),
         model_optimization_rules=every(ModelOptimizationRule),
         prices={(price.provider, price.model): price for price in every(Price)},

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.core.dual_llm import DualLlm
 from gateway.core.entities import (
     Agent,
     Limit,
@@ -90,16 +91,6 @@ class DefaultPolicies(Section, frozen=True, kw_only=True):
     result: Literal["mark_as_trusted", "mark_as_untrusted", "block_always", "sanitize_with_dual_llm"] = (
         "mark_as_untrusted"
     )
-
-
-class DualLlm(Section, frozen=True, kw_only=True):
-    """How untrusted results are asked about. Not used yet."""
-
-    main_model: str = ""
-    """``provider/model``; empty: the request's own."""
-    quarantined_model: str = ""
-    max_rounds: int = 5
-    deadline: float = 30.0
 
 
 class ProviderSettings(Section, frozen=True, kw_only=True, omit_defaults=True):

@@ -177,6 +177,7 @@ class Refresh:
             default_agent=settings.default_agent,
             providers=self._providers,
             secrets=secrets,
+            dual_llm=settings.dual_llm,
         )
         for key in snapshot.virtual_keys.values():
             if key.agent and key.agent not in snapshot.agents:

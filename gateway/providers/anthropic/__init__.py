@@ -82,6 +82,8 @@ class Anthropic(Provider):
     )
     versions = ("v1",)
     session_headers = ("x-claude-code-session-id",)
+    # The API insists on the first; some kinds of credentials are only taken with the second.
+    composed_headers = {"anthropic-version": "2023-06-01", "anthropic-beta": ""}
     default_version = "v1"
 
     def match(self, method: str, path: str) -> Match | None:

@@ -81,6 +81,7 @@ class Gemini(Provider):
 
     versions = ("v1beta", "v1", "v1alpha", "v1beta1")
     default_version = "v1beta"
+    composed_headers = {"x-goog-user-project": ""}
     endpoints = (
         *_adapted("models/{model+}"),
         Endpoint("GET", "/models"),

@@ -35,6 +35,8 @@ class OpenAI(Provider):
     versions = ("v1", "openai")
     session_headers = ("session-id", "x-session-id")
     """Codex, and OpenRouter's clients."""
+    # Whose key it is, where it is several's.
+    composed_headers = {"openai-organization": "", "openai-project": ""}
     claims_last = True
     endpoints = ENDPOINTS
 
