@@ -229,13 +229,13 @@ def _interaction(parent: Interaction, model: _Model, prompt: Prompt) -> Interact
         model.provider,
         endpoint,
         {},
-        parent.id,
-        "dual_llm",
         model.match.path,
         model.query,
         perf_counter(),
         now,
         parent.agent,
+        parent_id=parent.id,
+        source="dual_llm",
     )
     i.principal, i.session, i.credential = parent.principal, parent.session, model.credential
     i.user, i.run, i.external_agent = parent.user, parent.run, parent.external_agent

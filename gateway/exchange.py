@@ -166,7 +166,7 @@ class Exchange:
             raise Forbidden(
                 f"{what} no policy on tool calls can judge; it is closed while tool_invocation_policies are enforced."
             )
-        if i.hold and not endpoint.opaque:
+        if (i.hold or i.guard.enforces) and not endpoint.opaque:
             i.request.require_unique_members()
 
     async def _answer(self) -> None:
@@ -203,7 +203,7 @@ class Exchange:
         """Relay chunk by chunk until the upstream or its answer has ended; return what is left to write."""
         client = self._client
         watch = self._watch
-        watch.relay = watch.relay or relay
+        watch.relay = relay
         read = response.content.readany
         feed = relay.feed
         write = client.writer.write
@@ -236,7 +236,7 @@ class Exchange:
                     else:
                         await write(ready)
                     watch.writing = False
-                    watch.relay = relay
+                    watch.opening = None
                 if relay.stopped:
                     break
                 if errors is not None and len(errors) < _ERROR_BODY:
@@ -306,7 +306,7 @@ class Exchange:
         client = self._client
         if client.begun or self._watch.phase != "stages":
             return
-        self._opening = self._watch.relay = opening = Opening(i, self._parts.settings)
+        self._opening = self._watch.opening = opening = Opening(i, self._parts.settings)
         i.first_byte = perf_counter()
         i.status = 200
         headers = [("Content-Type", opening.content_type)]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from gateway.core.errors import Draining, ErrorKind, GatewayError, UpstreamTimeout
+from gateway.core.relay import Relay
 from gateway.tasks import spawn
 
 _TICK = 0.5
@@ -62,6 +63,7 @@ class Watch:
         "idle",
         "limit",
         "open",
+        "opening",
         "phase",
         "relay",
         "seen",
@@ -88,8 +90,9 @@ class Watch:
         """When all must be over, by the monotonic clock; 0: never."""
         self.error: GatewayError | None = None
         """Why the request was interrupted."""
-        self.relay: Alive | None = None
-        """Who knows what keeps the client waiting; ``None``: it has got nothing yet, and gets nothing of the kind."""
+        self.relay: Relay | None = None
+        self.opening: Alive | None = None
+        """Keeps the client alive before the relay has sent anything; ``None``: it gets nothing before that."""
         self.open: Callable[[], Coroutine[Any, Any, None]] | None = None
         """Begins the answer before there is one, once all has been silent for as long as between two keep-alives."""
 
@@ -170,11 +173,11 @@ class Watchdog:
         elif watch.open is not None and self._keep_alive and idle >= self._keep_alive:
             opening, watch.open = watch.open, None
             spawn(_unless_gone(opening()), name="opening")
-        elif watch.relay and watch.phase in _SILENT and not watch.writing and self._keep_alive:
+        elif (alive := watch.opening or watch.relay) and watch.phase in _SILENT and not watch.writing:
             sent = watch.client.sent
             watch.silence = watch.silence + elapsed if sent == watch.seen else 0.0
             watch.seen = sent
-            if watch.silence >= self._keep_alive and (data := watch.relay.keep_alive()):
+            if self._keep_alive and watch.silence >= self._keep_alive and (data := alive.keep_alive()):
                 watch.silence = 0.0
                 watch.seen += len(data)
                 spawn(_unless_gone(watch.client.write(data)), name="keep-alive")

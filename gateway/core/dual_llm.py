@@ -12,13 +12,15 @@ with the number of an option. Rules:
 - everything has a bound, and the summary's wrapping is constant, so that a replaced result has the same bytes always.
 """
 
-import json
+import re
 from collections.abc import Generator, Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.core.adapter import RequestAdapter
+from gateway.core.strict import UNREADABLE
+from gateway.core.tool_names import shown
 from gateway.core.view import Message, Prompt, ToolResult
 
 MOST_OPTIONS = 20
@@ -65,7 +67,9 @@ _QUESTION_SCHEMA = msgspec.Raw(
 _CHOICE_SCHEMA = msgspec.Raw(
     b'{"type":"object","properties":{"answer":{"type":"integer"}},"required":["answer"],"additionalProperties":false}'
 )
-_decode_object = json.JSONDecoder().raw_decode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_SYNTAX = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}]', re.DOTALL)
+"""A string, or what an object begins or ends with."""
 
 
 class DualLlm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,7 +163,7 @@ def _place(request: RequestAdapter, result: ToolResult) -> int | None:
 
 def _name(tool: str) -> str:
     """Return a tool's name as it may stand in a text of ours."""
-    return "".join(char if char.isprintable() else " " for char in tool[:LONGEST_NAME]) or "a tool"
+    return shown(tool[:LONGEST_NAME]) if tool else "a tool"
 
 
 def _wrapped(result: ToolResult, summary: str) -> str:
@@ -199,7 +203,7 @@ def _quarantined(question: _Question, said: str) -> Prompt:
 
 def _filled(template: str, data: dict[str, Any]) -> str:
     before, _, after = template.partition(_DATA)
-    return f"{before}{json.dumps(data, ensure_ascii=False)}{after}"
+    return f"{before}{msgspec.json.encode(data).decode()}{after}"
 
 
 def _read_question(answer: str) -> _Question | None:
@@ -232,8 +236,17 @@ def _first_object(answer: str) -> dict[str, Any]:
         if (start := answer.find("{", start + 1)) < 0:
             break
         try:
-            found, _end = _decode_object(answer, start)
-        except (ValueError, RecursionError):
+            found: dict[str, Any] = _decode(_object_at(answer, start))
+        except UNREADABLE:
             continue
-        return found if isinstance(found, dict) else {}
+        return found
     return {}
+
+
+def _object_at(answer: str, start: int) -> bytes:
+    depth = 0
+    for token in _SYNTAX.finditer(answer, start):
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
+        if not depth:
+            return answer[start : token.end()].encode()
+    return b""

@@ -22,7 +22,7 @@ from gateway.core.decision import Decision
 from gateway.core.dual_llm import Asked, DualLlm, Unsummarised, dual_llm, tasks, text_of, withheld
 from gateway.core.errors import GatewayError
 from gateway.core.interaction import Interaction, Note
-from gateway.core.snapshot import Snapshot, Snapshots
+from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Stage
 from gateway.core.view import ToolResult
 
@@ -68,7 +68,7 @@ class DualLlmNote(Note, tag="dual_llm"):
     questions: int = 0
     """Prompts that were sent."""
     tokens: int = 0
-    reasons: list[str] = []
+    reasons: list[str] = msgspec.field(default_factory=list)
     """Why results were withheld; never anything that they say."""
 
 
@@ -98,18 +98,16 @@ class DualLlmStage(Stage):
         self._memory: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
         self._size = 0
         self._flights: dict[bytes, asyncio.Future[None]] = {}
-        self._version: tuple[Snapshot | None, bytes] = (None, b"")
 
     async def on_request(self, i: Interaction) -> None:
         """Replace every quarantined result; by a notice, if anything goes wrong."""
         if not i.quarantined or i.source == "dual_llm":
             return
-        snapshot = self._snapshots.current
         note = i.notes["dual_llm"] = DualLlmNote()
-        run = _Run(i, snapshot.dual_llm, self._complete, note)
+        run = _Run(i, self._snapshots.current.dual_llm, self._complete, note)
         began = perf_counter()
         try:
-            replacements = await self._replacements(run, self._version_of(snapshot))
+            replacements = await self._replacements(run)
         except Exception as error:  # noqa: BLE001  # whatever it is, no result may pass for it
             replacements = [_reason(error, i)] * len(i.quarantined)
         finally:
@@ -126,12 +124,14 @@ class DualLlmStage(Stage):
                 i.request.set_tool_result(result, found)
                 note.summarised += 1
 
-    async def _replacements(self, run: "_Run", version: bytes) -> "list[str | _Withheld]":
+    async def _replacements(self, run: "_Run") -> "list[str | _Withheld]":
         """Return for each result what stands in its place, or why it is withheld."""
         i = run.i
         agent = i.principal.agent if i.principal else ""
         said = tasks(i.request, i.quarantined)
-        keys = [_key(agent, version, task, result) for task, result in zip(said, i.quarantined, strict=True)]
+        keys = [
+            _key(agent, run.version, task, result) for task, result in zip(said, i.quarantined, strict=True)
+        ]
         asked = dict(zip(keys, zip(said, i.quarantined, strict=True), strict=True))
         found: dict[bytes, str | _Withheld] = dict(await self._remembered([*asked]))
         run.note.remembered = sum(key in found for key in keys)
@@ -204,13 +204,6 @@ class DualLlmStage(Stage):
             del self._flights[key]
             flight.set_result(None)
 
-    def _version_of(self, snapshot: Snapshot) -> bytes:
-        """Return what differs when policies on results do, or how they are asked about."""
-        if self._version[0] is not snapshot:
-            what = msgspec.json.encode([snapshot.trusted_data_policies, snapshot.dual_llm])
-            self._version = snapshot, sha256(what).digest()
-        return self._version[1]
-
 
 class _Run:
     """All that is asked for one request."""
@@ -219,6 +212,8 @@ class _Run:
         self.i = i
         self.note = note
         self._options = options
+        self.version = i.guard.version + msgspec.json.encode(options)
+        """What differs when policies do, or how results are asked about."""
         self._complete = complete
         self._ends = monotonic() + options.deadline
         self._room = asyncio.Semaphore(CONCURRENCY)

@@ -163,8 +163,6 @@ def _row(i: Interaction) -> Record:
     calls = completion.tool_calls
     return Record(
         id=i.id,
-        parent_id=i.parent_id or None,
-        source=i.source,
         started_at=i.started_at,
         provider=i.provider.name,
         endpoint=i.endpoint.name,
@@ -203,6 +201,9 @@ def _row(i: Interaction) -> Record:
         overhead_ms=None if i.overhead is None else int(i.overhead * 1_000_000) / 1000,
         context_trusted=not i.context_untrusted if principal else None,
         blocked_tools=i.blocked_tools,
+        parent_id=i.parent_id or None,
+        source=i.source,
+        decisions=[_asdict(decision) for decision in i.decisions] if i.decisions else [],
         notes=_notes(i) if i.notes or i.unknown else {},
         attempts=i.attempts,
         request_bytes=i.request_bytes,
@@ -212,6 +213,7 @@ def _row(i: Interaction) -> Record:
 
 
 def _notes(i: Interaction) -> dict[str, Any]:
+    """Return what the stages say, by their names, and what the adapter did not know."""
     notes: dict[str, Any] = {name: msgspec.to_builtins(note) for name, note in i.notes.items()}
     if i.unknown:
         notes["unknown"] = i.unknown

@@ -177,6 +177,8 @@ class Refresh:
             default_agent=settings.default_agent,
             providers=self._providers,
             secrets=secrets,
+            default_policies=settings.default_policies,
+            tool_dispatchers=settings.tool_dispatchers,
             dual_llm=settings.dual_llm,
         )
         for key in snapshot.virtual_keys.values():

@@ -1,7 +1,7 @@
 """OpenAI's API, and the class of all providers that are like it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -36,7 +36,7 @@ class OpenAI(Provider):
     session_headers = ("session-id", "x-session-id")
     """Codex, and OpenRouter's clients."""
     # Whose key it is, where it is several's.
-    composed_headers = {"openai-organization": "", "openai-project": ""}
+    composed_headers: ClassVar[Mapping[str, str]] = {"openai-organization": "", "openai-project": ""}
     claims_last = True
     endpoints = ENDPOINTS
 
