@@ -208,7 +208,8 @@ class Asking:
         if i.completion.error is not None:
             i.error_kind = i.completion.error.kind
             raise Refused(response.status)
-        if not relay.complete or relay.unreadable:
+        said = i.completion.begun or i.completion.finish_reason is not None
+        if not relay.complete or relay.unreadable or not said:
             raise UpstreamProtocol("The model's answer is not whole, or can't be read.", may_have_run=True)
 
 
