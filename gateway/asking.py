@@ -243,7 +243,8 @@ def _interaction(parent: Interaction, model: _Model, prompt: Prompt) -> Interact
     body = endpoint.request.compose(model.name, prompt)
     i.request = endpoint.request(body, model.match.params, model.provider.row.quirks)
     if i.request.model != model.name:
-        i.request.set_model(model.name)
+        i.request.set_model(model.name)  # where the path says it
+        i.request.model = model.name
     i.requested_model, i.streamed = model.name, i.request.stream
     i.request_bytes = len(body)
     return i

@@ -35,21 +35,24 @@ def other(number):
     return SUMMARY.replace(OPTIONS[0], OPTIONS[number - 1])
 
 
-@pytest.mark.parametrize("name", WIRES)
-async def test_two_tenants_with_the_same_call_and_result_share_nothing(tmp_path, name):
-    dialect = DIALECTS[name]
-    said = history(dialect, {"call_1": CANARY})
+async def test_two_tenants_with_the_same_call_and_result_share_nothing(tmp_path):
     async with rig(tmp_path, agents("one", "two") + FILE) as asked:
-        models = asked.play()
-        await asked.send(dialect, said, agent="/@one")
-        models.quarantined = lambda _: choose(2)
-        got = await asked.send(dialect, said, agent="/@two")
-        _, children = await asked.records(got, 4)
-        assert {child["agent"] for child in children} == {"two"}
-        await asked.send(dialect, said, agent="/@one")
-        await asked.send(dialect, said, agent="/@two")
-        assert [results_in(dialect, each.body) for each in models.forwarded] == [[SUMMARY], [other(2)]] * 2
-        assert len(models.asked_quarantined) == 2
+        for dialect in map(DIALECTS.get, WIRES):
+            said = history(dialect, {"call_1": f"{CANARY} {dialect.name}"})
+            await share_nothing(asked, dialect, said)
+
+
+async def share_nothing(asked, dialect, said):
+    models = asked.play()
+    await asked.send(dialect, said, agent="/@one")
+    models.quarantined = lambda _: choose(2)
+    got = await asked.send(dialect, said, agent="/@two")
+    _, children = await asked.records(got, 4)
+    assert {child["agent"] for child in children} == {"two"}
+    await asked.send(dialect, said, agent="/@one")
+    await asked.send(dialect, said, agent="/@two")
+    assert [results_in(dialect, each.body) for each in models.forwarded] == [[SUMMARY], [other(2)]] * 2
+    assert len(models.asked_quarantined) == 2
 
 
 async def test_what_differs_in_anything_else_is_asked_about_anew(tmp_path):
@@ -68,27 +71,24 @@ async def test_what_differs_in_anything_else_is_asked_about_anew(tmp_path):
         assert counts == [1, 1, 2, 3]
 
 
-@pytest.mark.parametrize("name", WIRES)
-async def test_a_restart_and_another_process_give_the_same_bytes(tmp_path, name):
-    dialect = DIALECTS[name]
-    said = history(dialect, {"call_1": CANARY})
+async def test_a_restart_and_another_process_give_the_same_bytes(tmp_path):
     env = {"GATEWAY_STATE_DIR": str(tmp_path / "state"), "GATEWAY_SECRET_KEY": MASTER}
+
+    async def bodies(asked, **scripts):
+        models = asked.play(**scripts)
+        for name in WIRES:
+            got = await asked.send(DIALECTS[name], history(DIALECTS[name], {"call_1": f"{CANARY} {name}"}))
+            assert (await asked.gate.record(got))["context_trusted"] is True
+        return [each.body for each in models.forwarded]
+
     async with rig(tmp_path, env=env) as asked:
-        models = asked.play()
-        await asked.send(dialect, said)
-        (before,) = models.forwarded
+        before = await bodies(asked)
         async with rig(tmp_path, env=env) as beside:
-            models = beside.play(quarantined=lambda _: choose(2))
-            await beside.send(dialect, said)
-            assert [each.body for each in models.forwarded] == [before.body]
-            assert models.asked == []
+            assert await bodies(beside, quarantined=lambda _: choose(2)) == before
+            assert beside.models.asked == []
     async with rig(tmp_path, env=env) as again:
-        models = again.play(quarantined=lambda _: choose(2))
-        got = await again.send(dialect, said)
-        assert [each.body for each in models.forwarded] == [before.body]
-        assert models.asked == []
-        record = await again.gate.record(got)
-        assert record["context_trusted"] is True
+        assert await bodies(again, quarantined=lambda _: choose(2)) == before
+        assert again.models.asked == []
 
 
 @pytest.mark.parametrize(
@@ -242,12 +242,12 @@ quarantined_model = "openai/gpt-4o"
             assert record[name]
         assert float(record["cost"]) > 0
         assert [child["model"] for child in children] == ["gpt-4o-mini", "gpt-4o", *["gpt-4o-mini"] * 2]
-        assert float(children[1]["cost"]) > float(children[0]["cost"]) == float(record["cost"])
+        assert {child["cost"] for child in children} == {record["cost"]}  # of as many tokens
         assert all(child["price"] for child in children)
 
 
 async def test_the_record_tells_what_became_of_the_results(tmp_path):
-    async with rig(tmp_path, 'admin_token = "admin"\n' + FILE) as asked:
+    async with rig(tmp_path) as asked:
         asked.play(quarantined=lambda d: choose(1 if "good" in d["text"] else 7))
         said = history(CHAT, {"1": f"{CANARY} good", "2": f"{CANARY} bad", "3": f"{CANARY} good"})
         await asked.send(CHAT, said)
