@@ -26,8 +26,9 @@ from gateway.core.snapshot import Snapshots
 from gateway.core.stage import Stage
 from gateway.core.view import ToolResult
 
-TOKEN_BUDGET = 200_000
-"""Tokens that the questions about all results of one request may take together."""
+TOKEN_BUDGET = 400_000
+"""Tokens that the questions about all results of one request may take together: enough for as many of the longest as
+are asked about at the same time, so that those come to an end."""
 CONCURRENCY = 4
 """Results of one request that are asked about at the same time."""
 _ORGANIZATION = b"default"

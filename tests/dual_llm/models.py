@@ -1,5 +1,6 @@
 """A scripted upstream that plays both models of the dual LLM, and whoever gets the request at the end."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -210,6 +211,15 @@ class Rig:
     def children(self, parent: str) -> list[dict[str, Any]]:
         told = self.gate.gateway.interactions()
         return sorted((r for r in told if r["parent_id"] == parent), key=lambda r: r["id"])
+
+
+async def eventually(find: Callable[[], Any], seconds: float = 2.0) -> Any:
+    """What is found, as soon as there is something."""
+    for _ in range(int(seconds * 100)):
+        if found := find():
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError("it was not found in time")
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,7 @@ from tests.dual_llm.models import (
     Rig,
     ask_once,
     choose,
+    eventually,
     history,
     results_in,
     rig,
@@ -169,9 +170,9 @@ async def test_a_client_that_leaves_takes_the_questions_with_it(asked):
     async with asyncio.timeout(1.0):
         for each in models.asked_quarantined:
             await each.connection.left()
-    while len(found := asked.gate.gateway.interactions(start)) < 5:
-        await asyncio.sleep(0.01)
-    (parent,) = [each for each in found if each["source"] == "api"]
+    told = asked.gate.gateway.interactions
+    (parent,) = await eventually(lambda: [each for each in told(start) if each["source"] == "api"])
+    found = told(start)
     children = [each for each in found if each["parent_id"] == parent["id"]]
     assert parent["outcome"] == "client_cancelled"
     assert sorted(each["outcome"] for each in children) == [
@@ -187,9 +188,10 @@ async def test_of_two_that_need_the_same_the_second_goes_on_when_the_first_leave
     dialect = DIALECTS["chat"]
     said = history(dialect, {"1": f"{CANARY} shared"})
     models = asked.play(quarantined=lambda _: [stall()])
-    first = asyncio.create_task(asked.send(dialect, said, client=Client(leave_at=DEADLINE / 2)))
-    while not models.asked_quarantined:
-        await asyncio.sleep(0.01)
+    first = asyncio.get_running_loop().create_task(
+        asked.send(dialect, said, client=Client(leave_at=DEADLINE / 2))
+    )
+    await eventually(lambda: models.asked_quarantined)
     models.quarantined = lambda _: choose(1)
     second = await asked.send(dialect, said)
     await first

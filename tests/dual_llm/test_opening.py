@@ -14,8 +14,8 @@ from tests.dual_llm.models import (
     SUMMARY,
     Rig,
     choose,
+    eventually,
     history,
-    results_in,
     rig,
 )
 from tests.harness import invariants
@@ -165,9 +165,10 @@ async def test_a_client_that_leaves_then_ends_the_questions(asked):
     await send(asked, "chat", "left", client=Client(leave_after=b": keep-alive"))
     async with asyncio.timeout(2.0):
         await models.asked_quarantined[0].connection.left()
-        while not (parents := [r for r in asked.gate.gateway.interactions(start) if r["outcome"] == GONE]):
-            await asyncio.sleep(0.01)
-    (parent,) = (each for each in parents if each["source"] == "api")
+    told = asked.gate.gateway.interactions
+    (parent,) = await eventually(
+        lambda: [each for each in told(start) if (each["outcome"], each["source"]) == (GONE, "api")]
+    )
     assert [child["outcome"] for child in asked.children(parent["id"])] == ["ok", GONE]
 
 

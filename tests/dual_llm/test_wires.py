@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from tests.dual_llm.models import CANARY, EVERY, NOTICE, SUMMARY, TASK, Rig, choose, history, results_in, rig
 from tests.harness.dialects import DIALECTS
+from tests.harness.upstream import whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 each_wire = pytest.mark.parametrize(("name", "stream"), EVERY)
@@ -87,8 +88,6 @@ async def test_a_model_that_obeys_the_injection_changes_nothing_but_the_choice(a
 
 @each_wire
 async def test_a_failure_withholds_the_result(asked, name, stream):
-    from tests.harness.upstream import whole
-
     dialect = DIALECTS[name]
     models = asked.play(quarantined=lambda _: [whole(lambda d: d.upstream_error(429), status=429)])
     got = await asked.send(dialect, history(dialect, {"call_1": told(name, stream, "429")}), stream=stream)
