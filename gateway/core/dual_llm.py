@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import RequestAdapter
-from gateway.core.strict import UNREADABLE
+from gateway.core.errors import BadRequest
+from gateway.core.strict import UNREADABLE, Ambiguous, tree
 from gateway.core.tool_names import shown
 from gateway.core.view import Message, Prompt, ToolResult
 
@@ -35,6 +36,7 @@ LONGEST_RESULT = 60_000
 LONGEST_SUMMARY = 4_000
 _LONGEST_ANSWER = 64_000
 """Characters of an answer that are looked at: whatever is longer is no answer to what was asked."""
+_SEPARATOR = b" \t\r\n,"
 _TRIES = 8
 """Places at which a JSON object in an answer may begin."""
 
@@ -139,6 +141,19 @@ def tasks(request: RequestAdapter, results: Sequence[ToolResult]) -> list[str]:
         said.append(_said(message) or said[-1])
     places = (_place(request, result) for result in results)
     return [(said[-1] if place is None else said[first + place])[-LONGEST_TASK:] for place in places]
+
+
+def require_plain(request: RequestAdapter, results: Sequence[ToolResult]) -> None:
+    """Refuse messages in which a key occurs twice: a replaced result could be the one that the provider doesn't read."""
+    places = {_place(request, result) for result in results}
+    for place in places:
+        message = request.body if place is None else request.pieces[1][place].lstrip(_SEPARATOR)
+        try:
+            tree(message)
+        except Ambiguous:
+            raise BadRequest(
+                "A message with a tool's result has a key twice; send it once, since the result is to be replaced."
+            ) from None
 
 
 def withheld(tool: str) -> str:

@@ -19,7 +19,16 @@ import structlog
 
 from gateway.core import tokens
 from gateway.core.decision import Decision
-from gateway.core.dual_llm import Asked, DualLlm, Unsummarised, dual_llm, tasks, text_of, withheld
+from gateway.core.dual_llm import (
+    Asked,
+    DualLlm,
+    Unsummarised,
+    dual_llm,
+    require_plain,
+    tasks,
+    text_of,
+    withheld,
+)
 from gateway.core.errors import GatewayError
 from gateway.core.interaction import Interaction, Note
 from gateway.core.snapshot import Snapshots
@@ -101,9 +110,10 @@ class DualLlmStage(Stage):
         self._flights: dict[bytes, asyncio.Future[None]] = {}
 
     async def on_request(self, i: Interaction) -> None:
-        """Replace every quarantined result; by a notice, if anything goes wrong."""
+        """Replace every quarantined result; by a notice, if anything goes wrong. Raises for what can't be replaced."""
         if not i.quarantined or i.source == "dual_llm":
             return
+        require_plain(i.request, i.quarantined)
         note = i.notes["dual_llm"] = DualLlmNote()
         run = _Run(i, self._snapshots.current.dual_llm, self._complete, note)
         began = perf_counter()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.core.dual_llm import CATCH_ALL, DualLlm
-from gateway.core.errors import UpstreamReset
+from gateway.core.errors import BadRequest, UpstreamReset
 from gateway.core.interaction import Interaction, Principal
 from gateway.core.policies import Guard
 from gateway.core.snapshot import Snapshot, Snapshots
@@ -384,3 +384,28 @@ async def test_rounds_are_those_of_the_settings():
     await stage(models, max_rounds=2).on_request(i)
     assert models.questions == 2
     assert forwarded(i)[0].endswith(CATCH_ALL)
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        (b'{"role":"tool","tool_call_id":"0","content":"odd","content":"good"}', False),
+        (b'{"role":"tool","tool_call_id":"0","c\\u006fntent":"odd","content":"good"}', False),
+        (b'{"role":"tool","tool_call_id":"0","x":[{"a":1,"a":2}],"content":"good"}', False),
+        (b'{"role":"tool","tool_call_id":"0","x":[{"a":1.0e0},{"a":"\\u0061"}],"content":"good"}', True),
+    ],
+)
+@pytest.mark.parametrize("single", [False, True])
+async def test_of_two_equal_keys_a_provider_could_read_the_other(message, plain, single):
+    i = interaction("good")
+    said = b'{"model":"m","messages":[{"role":"user","content":"x"} , ' + message + b"]}"
+    i.request = MATCH.endpoint.request(said)
+    i.quarantined = list(i.request.tool_results)
+    if single:  # a history that is no array is looked at as a whole
+        i.request.history = ()
+    if plain:
+        await stage(Models()).on_request(i)
+        assert forwarded(i)[0].endswith("It is good.")
+    else:
+        with pytest.raises(BadRequest, match="a key twice"):
+            await stage(Models()).on_request(i)
