@@ -13,6 +13,7 @@ import msgspec
 from gateway.core.edit import edit, split
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
+from gateway.core.histories import HISTORIES, Log
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, duplicate_member
 from gateway.core.view import Completion, Event, Message, Part, Path, Prompt, Text, Tool, ToolResult
@@ -28,6 +29,8 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 DEFAULT_QUIRKS = Quirks()
 Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
+_ESCAPE = b"\\u00"
+"""How JSON writes a letter in another way."""
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +46,9 @@ class RequestAdapter:
 
     history: Path = ()
     """Where the conversation lives in the body: an array, if it is one; empty if it lives nowhere."""
+
+    result_words: ClassVar[tuple[bytes, ...]] = ()
+    """Of which every history that holds a tool result has one, unless it is written with escapes."""
 
     model: str = ""
     stream: bool = False
@@ -70,10 +76,25 @@ class RequestAdapter:
         """Every tool that the request declares, wherever it declares it; parsed on first use."""
         return ()
 
-    @property
+    @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
         """Every tool result in the history; parsed on first use."""
-        return ()
+        array = self.history_array()
+        words = self.result_words
+        if not array or (words and not any(word in array for word in words) and _ESCAPE not in array):
+            return ()
+        log = HISTORIES.read((type(self), self.history), array, self.read_element)
+        return tuple(
+            result if result.name else msgspec.structs.replace(result, name=self.earlier_name(result.id))
+            for result in log.results
+        )
+
+    def history_array(self) -> bytes:
+        """Return the history, from its opening bracket to the closing one; empty if it is no array."""
+        return b""
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        """Note the calls and the results of one element of the history, and of nothing else."""
 
     @property
     def hidden(self) -> Sequence[Reference]:

@@ -83,6 +83,7 @@ class Guard:
         self._dispatchers = ByTool(dispatchers)
         self._cache: dict[Any, ResultVerdict] = {}
         self._cached = 0
+        self._reads: dict[str, int] = {}
         enforced = any(not rule.shadow for rule in calls)
         self.holds = enforced or defaults.call != ALLOW
         """Some answer may be refused: all are gated."""
@@ -156,10 +157,11 @@ class Guard:
         rules = self.result_rules.of(name)
         key: Any = name
         weight = 0
-        if rules and any(rule.specific for rule in rules):
-            texts = tuple(block.text for block in result.texts)
-            weight = sum(map(len, texts))
-            key = (name, texts, context)
+        if reads := self._read_by(name, rules):
+            texts = result.texts
+            content = texts[0].text if len(texts) == 1 else tuple(block.text for block in texts)
+            weight = len(content) if isinstance(content, str) else sum(map(len, content))
+            key = (name, content, context) if reads > 1 else (name, content)
         verdict = self._cache.get(key)
         if verdict is None:
             verdict = self._judge_result(rules, name, result, context)
@@ -170,6 +172,17 @@ class Guard:
             if weight <= _KEPT >> 3:
                 self._cache[key] = verdict
         return verdict
+
+    def _read_by(self, name: str, rules: tuple[Rule, ...]) -> int:
+        """Return what a verdict depends on beside the name: 0: on nothing, 1: on the result, 2: on the context too."""
+        known = self._reads.get(name)
+        if known is None:
+            if len(self._reads) >= _MOST:
+                self._reads.clear()
+            conditions = [rule.conditions for rule in rules if rule.specific]
+            known = 2 if any(each.reads_context for each in conditions) else int(bool(conditions))
+            self._reads[name] = known
+        return known
 
     def _judge_call(
         self, call: ToolCall, hash_: str, content: "_Content", context: Context, *, untrusted: bool

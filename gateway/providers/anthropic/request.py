@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter
+from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
@@ -39,6 +40,7 @@ _source = msgspec.json.Decoder(wire.Source)
 _thread = msgspec.json.Decoder(wire.Thread)
 _container = msgspec.json.Decoder(wire.Container)
 _turns = Elements(wire.Turn)
+_turn = msgspec.json.Decoder(wire.Turn)
 _blocks = Elements(wire.InputBlock)
 
 
@@ -46,6 +48,7 @@ class MessagesRequest(RequestAdapter):
     """A request for an answer."""
 
     history = ("messages",)
+    result_words = (b"tool_result",)
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -106,21 +109,23 @@ class MessagesRequest(RequestAdapter):
         unique = {(tool.name, tool.server_executed, bytes(tool.parameters)): tool for tool in found}
         return [tool for tool in unique.values() if tool.name]
 
-    @cached_property
-    def tool_results(self) -> Sequence[ToolResult]:
-        names: dict[str, str] = {}
-        found = []
-        for path, block in self._blocks():
+    def history_array(self) -> bytes:
+        messages = bytes(self._body.messages)
+        return messages if messages.startswith(b"[") else b""
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        turn = read(_turn, msgspec.Raw(element))
+        for index, block in _blocks.read(turn.content) if turn else ():
             kind = text(block.type)
             if kind in _CALLS:
-                names[text(block.id)] = text(block.name)
+                log.call(text(block.id), text(block.name))
             elif kind in _RESULTS:
                 call = text(block.tool_use_id)
-                place = (*path, "content")
-                texts = tuple(_texts(block.content, place))
-                name = names[call] if call in names else self.earlier_name(call)
-                found.append(ToolResult(call, name, block.is_error is True, place, texts))
-        return found
+                path = ("messages", place, "content", index, "content")
+                texts = tuple(_texts(block.content, path))
+                log.results.append(
+                    ToolResult(call, log.names.get(call, ""), block.is_error is True, path, texts)
+                )
 
     def preamble(self) -> Iterable[Message]:
         if parts := tuple(content_parts(read(_any, self._body.system))):

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
+from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
@@ -36,6 +37,7 @@ class ChatRequest(RequestAdapter):
     """A request for a chat completion."""
 
     history = ("messages",)
+    result_words = (b'"tool"', b'"function"')
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -92,31 +94,27 @@ class ChatRequest(RequestAdapter):
         """The history; None for what is no message, so that positions are right."""
         return [lenient(_message, raw) for raw in raw_items(self._body.messages)]
 
-    @cached_property
-    def tool_results(self) -> Sequence[ToolResult]:
-        return tuple(self._tool_results())
+    def history_array(self) -> bytes:
+        return array(self._body.messages)
 
-    def _tool_results(self) -> Iterator[ToolResult]:
-        names: dict[str, str] = {}
-        legacy: set[str] = set()
-        for position, message in enumerate(self._messages):
-            if message is None:
-                continue
-            for entry in elements(message.tool_calls, _entry):
-                names[string(entry.id)] = called(entry).name
-            if (call := lenient(_function, message.function_call)) is not None:
-                legacy.add(string(call.name))
-            if message.role == "tool":
-                id_ = string(message.tool_call_id)
-                name = names.get(id_, "") if id_ else ""
-            elif message.role == "function":
-                id_ = ""
-                name = string(message.name)
-                name = name if name in legacy else ""
-            else:
-                continue
-            path: Path = ("messages", position, "content")
-            yield ToolResult(id_, name, False, path, tuple(_texts(message.content, path)))  # noqa: FBT003  # the wire has no sign of an error
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        message = lenient(_message, msgspec.Raw(element))
+        if message is None:
+            return
+        for entry in elements(message.tool_calls, _entry):
+            log.call(string(entry.id), called(entry).name)
+        if (call := lenient(_function, message.function_call)) is not None:
+            log.call("", string(call.name))
+        if message.role == "tool":
+            id_ = string(message.tool_call_id)
+            name = log.names.get(id_, "") if id_ else ""
+        elif message.role == "function":
+            id_, name = "", string(message.name)
+            name = name if log.was_called(name) else ""
+        else:
+            return
+        path: Path = ("messages", place, "content")
+        log.results.append(ToolResult(id_, name, False, path, tuple(_texts(message.content, path))))  # noqa: FBT003  # the wire has no sign of an error
 
     def preamble(self) -> Iterable[Message]:
         return prompt(self._body.prompt)
@@ -197,6 +195,11 @@ def lenient(decode: Any, raw: msgspec.Raw) -> Any:
         return decode(raw)
     except UNREADABLE:
         return None
+
+
+def array(raw: msgspec.Raw) -> bytes:
+    """Return the bytes of a list, none if it is not one."""
+    return bytes(raw) if bytes(memoryview(raw)[:1]) == b"[" else b""
 
 
 def raw_items(raw: msgspec.Raw) -> list[msgspec.Raw]:

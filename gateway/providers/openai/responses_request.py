@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
@@ -51,6 +52,7 @@ class ResponsesRequest(RequestAdapter):
     """A request to create a response."""
 
     history = ("input",)
+    result_words = (b"_output", b"mcp_call")
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -117,27 +119,38 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
-        names: dict[str, str] = {}
-        results = []
-        for index, item in self._items:
-            if item.type in CLIENT_CALLS:
-                name = CLIENT_CALLS[item.type] or text(item.name)
-                if name == "computer":
-                    name = computer_name(self.tools)
-                names.update((key, name) for key in (text(item.call_id), text(item.id)) if key)
-            elif member := OUTPUTS.get(item.type):
-                content = item.result if member == "result" else item.output
-                if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
-                    continue  # a call that is not answered yet
-                results.append(self._result(item, content, ("input", index, member), names))
-        return tuple(results)
+        found = super().tool_results
+        if not any(result.name == "computer" for result in found):
+            return found
+        name = computer_name(self.tools)  # which depends on what is declared, not on the history
+        return tuple(
+            msgspec.structs.replace(result, name=name) if result.name == "computer" else result
+            for result in found
+        )
 
-    def _result(self, item: wire.Item, content: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
-        call = text(item.call_id) or text(item.id)
-        # What an output says of its own name is the client's word; a call that holds its result says both.
-        own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
-        name = names.get(call) or own or self.earlier_name(call)
-        return ToolResult(call, name, failed(item), path, tuple(_blocks(content, path)))
+    def history_array(self) -> bytes:
+        items = bytes(self._request.input)
+        return items if items.startswith(b"[") else b""
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        try:
+            item = _ITEM.decode(element)
+        except UNREADABLE:
+            return
+        if item.type in CLIENT_CALLS:
+            name = CLIENT_CALLS[item.type] or text(item.name)
+            for id_ in filter(None, (text(item.call_id), text(item.id))):
+                log.call(id_, name)
+        elif member := OUTPUTS.get(item.type):
+            content = item.result if member == "result" else item.output
+            if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
+                return  # a call that is not answered yet
+            call = text(item.call_id) or text(item.id)
+            # What an output says of its own name is the client's word; a call that holds its result says both.
+            own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
+            path: Path = ("input", place, member)
+            texts = tuple(_blocks(content, path))
+            log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, texts))
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
         index = result.path[1] if len(result.path) > 1 else None
