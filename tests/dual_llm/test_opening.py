@@ -29,13 +29,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GONE = "client_cancelled"
 KEEPALIVE = 0.5
-LONG = 2.0
+LONG = 2.6
 """Seconds that the quarantined model takes."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def asked(tmp_path_factory) -> AsyncIterator[Rig]:
-    text = f"keepalive = {KEEPALIVE}\n{FILE}[dual_llm]\ndeadline = 3\n"
+    text = f"keepalive = {KEEPALIVE}\n{FILE}[dual_llm]\ndeadline = 4\n"
     async with rig(tmp_path_factory.mktemp("dual"), text) as running:
         yield running
 

@@ -1,6 +1,7 @@
 """Whose summary, whose model, whose key and whose bill it is; and that a restart changes none of it."""
 
 import asyncio
+import signal
 import time
 
 import pytest
@@ -16,11 +17,13 @@ from tests.dual_llm.models import (
     TOOL,
     WIRES,
     choose,
+    eventually,
     history,
     results_in,
     rig,
 )
 from tests.harness.dialects import DIALECTS
+from tests.harness.upstream import stall
 
 CHAT = DIALECTS["chat"]
 MASTER = "m" * 40
@@ -266,3 +269,18 @@ async def test_asked_of_compressed_and_streamed_histories_alike(tmp_path):
         await asked.send(counting, history(dialect, {"1": CANARY}))
         assert {each.line for each in models.asked} == {"POST /anthropic/v1/messages HTTP/1.1"}
         assert results_in(dialect, models.forwarded[0].body) == [SUMMARY]
+
+
+async def test_a_gateway_that_shuts_down_ends_the_questions(tmp_path):
+    env = {"GATEWAY_DRAIN_FINISH": "0.2"}
+    async with rig(tmp_path, env=env) as asked:
+        models = asked.play(quarantined=lambda _: [stall()])
+        sending = asyncio.get_running_loop().create_task(asked.send(CHAT, history(CHAT, {"1": CANARY})))
+        await eventually(lambda: models.asked_quarantined)
+        asked.gate.gateway.signal(signal.SIGTERM)
+        got = await sending
+        assert got.response.status == 503
+        assert models.forwarded == []
+        record, children = await asked.records(got, 2)
+        assert record["outcome"] == "draining"
+        assert children[1]["outcome"] != "ok"
