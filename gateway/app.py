@@ -40,6 +40,7 @@ from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
 from gateway.stages.tool_calls import ToolCalls
+from gateway.stages.tool_discovery import ToolDiscovery
 from gateway.stages.tool_results import ToolResults
 from gateway.stages.upstream_state import UpstreamState
 from gateway.storage.archive import Archive
@@ -103,6 +104,7 @@ def make_stages(
         ToolResults(),
         DualLlmStage(snapshots, complete, summaries.load, summaries.save),
         ToolCalls(),
+        ToolDiscovery(archive.discoveries.put, redactor, contents=record.bodies),
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
@@ -160,7 +162,15 @@ class Gateway:
         self._recorder = Recorder(pipeline.done, pipeline.started, lambda: self._archive.waiting)
         asking.bind(pipeline, self._recorder)
         (log,) = (stage for stage in stages if isinstance(stage, InteractionLog))
-        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive, log.counts)
+        (discovery,) = (stage for stage in stages if isinstance(stage, ToolDiscovery))
+        vitals.expose(
+            self._registry,
+            self._watchdog,
+            self._recorder,
+            self._archive,
+            log.counts,
+            lambda: discovery.unfit,
+        )
         self._health = Health()
         self._proxy = Proxy(
             Parts(

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 
 from gateway.core.edit import spans
+from gateway.core.reference import Reference
 from gateway.core.view import Path, ToolResult
 
-_LEAST = 4096
+LEAST = 4096
 """Bytes of a history that is worth remembering."""
 _HEAD = 256
 """Bytes by which histories are looked up: conversations of one agent often begin alike."""
@@ -25,19 +26,24 @@ Kind = tuple[type, Path]
 
 
 class Log:
-    """The calls and the results in a history, in their order."""
+    """The calls, the results and the mere references in a history, in their order."""
 
-    __slots__ = ("_calls", "_ends", "_marks", "names", "prefix", "results")
+    __slots__ = ("_calls", "_ends", "_marks", "names", "opening", "pieces", "prefix", "references", "results")
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
         """Of the calls so far, by their ids; of those without an id, by the name itself after a line feed."""
         self.results: list[ToolResult] = []
+        self.references: list[Reference] = []
         self.prefix = b""
         """The array that was read, to the end of its last element."""
+        self.opening = 0
+        """Where its first element begins."""
+        self.pieces: list[bytes] = []
+        """Its elements, each but the first with the separator before it; the same objects at every turn."""
         self._calls: list[tuple[str, str]] = []
         self._ends: list[int] = []
-        self._marks: list[tuple[int, int]] = []  # of calls and results, after each element
+        self._marks: list[tuple[int, int, int]] = []  # of all three, after each element
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -56,10 +62,13 @@ class Log:
         """Whether there was a call of this name without an id."""
         return f"\n{name}" in self.names
 
-    def end(self, position: int) -> None:
-        """Note the end of an element."""
-        self._ends.append(position)
-        self._marks.append((len(self._calls), len(self.results)))
+    def end(self, array: bytes, start: int, end: int) -> None:
+        """Note where in the array an element was, when it has been read."""
+        if not self._ends:
+            self.opening = start
+        self.pieces.append(array[self.known or start : end])
+        self._ends.append(end)
+        self._marks.append((len(self._calls), len(self.results), len(self.references)))
 
     def shared(self, array: bytes) -> int:
         """Return how many elements another history certainly begins with: of the last ones clients change some."""
@@ -76,18 +85,19 @@ class Log:
     def first(self, count: int) -> "Log":
         """Return what is known of so many elements."""
         log = Log()
-        calls, results = self._marks[count - 1]
+        calls, results, references = self._marks[count - 1]
         log._calls, log._ends, log._marks = (
             self._calls[:calls],
             self._ends[:count],
             self._marks[:count],
         )  # its own
-        log.results = self.results[:results]
+        log.results, log.pieces, log.opening = self.results[:results], self.pieces[:count], self.opening
+        log.references = self.references[:references]
         log.names = {id_ or f"\n{name}": name for id_, name in log._calls}  # its own
         return log
 
     def unread(self, array: bytes) -> Iterator[tuple[int, bytes, int]]:
-        """Yield the place and the bytes of each element after those that are known, and where it ends."""
+        """Yield the place and the bytes of each element after those that are known, and where it begins."""
         rest, offset = array, 0
         if self.known:
             after = _AFTER.match(array, self.known)
@@ -96,7 +106,7 @@ class Log:
             offset = after.end() - 1
             rest = b"[" + array[after.end() :]
         for place, (begin, end) in enumerate(spans(rest), len(self._ends)):
-            yield place, rest[begin:end], offset + end
+            yield place, rest[begin:end], offset + begin
 
 
 Take = Callable[[int, bytes, Log], None]
@@ -113,13 +123,13 @@ class Histories:
 
     def read(self, kind: Kind, array: bytes, take: Take) -> Log:
         """Return the log of a history, a JSON array."""
-        if len(array) < _LEAST:
+        if len(array) < LEAST:
             return _read(Log(), array, take)
         key = (kind, array[:_HEAD])
         alike = self._alike.get(key, ())
         shared, known = max(((log.shared(array), log) for log in alike), key=itemgetter(0), default=(0, None))
         log = _read(known.first(shared) if known and shared else Log(), array, take)
-        if log.results and len(array) <= self._limit >> 2:
+        if len(log) > 1 and len(array) <= self._limit >> 2:
             self._keep(key, log, known if known and shared == len(known) else None)
         return log
 
@@ -141,11 +151,10 @@ class Histories:
 
 
 def _read(log: Log, array: bytes, take: Take) -> Log:
-    end = 0
-    for place, element, end in log.unread(array):
+    for place, element, start in log.unread(array):
         take(place, element, log)
-        log.end(end)
-    log.prefix = array[: end or log.known]
+        log.end(array, start, start + len(element))
+    log.prefix = array[: log.known]
     return log
 
 

@@ -80,7 +80,7 @@ class Guard:
         self.defaults = defaults
         self.call_rules = ByTool(calls)
         self.result_rules = ByTool(results)
-        self._dispatchers = ByTool(dispatchers)
+        self.dispatchers = ByTool(dispatchers)
         self._cache: dict[Any, ResultVerdict] = {}
         self._cached = 0
         self._reads: dict[str, int] = {}
@@ -122,7 +122,7 @@ class Guard:
                     verdict.add(_decided("call", NAME, call, hash_, BLOCK, reason, blocked=True))
                     return verdict
         try:
-            calls = meant_calls(names, call.arguments, self._dispatchers)
+            calls = meant_calls(names, call.arguments, self.dispatchers)
         except Unjudgeable as error:
             reason = f"It calls another tool, and which one can't be told: {error}."
             verdict.add(_decided("call", NAME, call, hash_, BLOCK, reason, blocked=True))
@@ -140,10 +140,12 @@ class Guard:
         """Judge a tool that the provider would run itself: what it will be called with, nobody knows yet."""
         verdict = Verdict()
         rules = self.call_rules.of(tool.name)
+        decided = any(rule.literal and not rule.specific and not rule.shadow for rule in rules)
 
         def matches(rule: Rule) -> bool:
             if rule.conditions.reads_content:
-                return refuses(rule.action, untrusted=untrusted)  # to be on the safe side
+                # What may be refused then is refused now: but for globs, where somebody has decided on this very tool.
+                return refuses(rule.action, untrusted=untrusted) and (rule.literal or not decided)
             return rule.conditions.hold({}, context)
 
         call = ToolCall("", tool.name, "{}")
@@ -285,11 +287,26 @@ class Policies:
         defaults: DefaultPolicies = NO_DEFAULTS,
         dispatchers: Sequence[ToolDispatcher] = (),
     ) -> None:
+        self.on_calls = tuple(calls)
+        self.on_results = tuple(results)
         self._calls = tuple(map(Rule, calls))
         self._results = tuple(map(Rule, results))
         self._defaults = defaults
         self._dispatchers = tuple(dispatchers)
         self._guards: dict[tuple[frozenset[str], frozenset[str]], Guard] = {}
+
+    def tried(
+        self,
+        calls: Sequence[ToolInvocationPolicy] = (),
+        results: Sequence[TrustedDataPolicy] = (),
+        *,
+        instead: bool = False,
+    ) -> "Policies":
+        """Return these with others, which replace those that have their ids; ``instead``: only the others."""
+        new = {policy.id for policy in (*calls, *results)}
+        kept = [] if instead else [policy for policy in self.on_calls if policy.id not in new]
+        kept_results = [] if instead else [policy for policy in self.on_results if policy.id not in new]
+        return Policies((*kept, *calls), (*kept_results, *results), self._defaults, self._dispatchers)
 
     def guard(self, agents: frozenset[str], teams: frozenset[str]) -> Guard:
         """Return those that apply to an agent and its teams, each known by its slug and its id."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.edit import split
 from gateway.core.histories import Histories, Log
 from gateway.core.view import Text, ToolResult
 from gateway.providers import load
@@ -106,13 +107,24 @@ def test_a_number_that_goes_on_is_another_element():
     assert results == fresh([*turns(50), 123, result(1)])
 
 
-def test_short_histories_and_those_without_results_take_no_memory():
+def test_short_histories_take_no_memory():
     histories = Histories()
-    assert read(histories, turns(5))[1] == read(histories, turns(5))[1]
-    calls = [call(number) for number in range(100)]
-    assert read(histories, calls)[1] == read(histories, calls)[1]
+    assert read(histories, turns(5))[1] == read(histories, turns(5))[1] == list(range(10))
     assert histories._size == 0
-    assert read(histories, [])[0] == []
+    assert read(histories, []) == ([], [])
+
+
+@pytest.mark.parametrize("spaced", [False, True])
+def test_its_pieces_are_the_same_objects_at_every_turn(spaced):
+    histories = Histories()
+    first = histories.read(KIND, written(turns(50), spaced=spaced), Reader())
+    array = written(turns(52), spaced=spaced)
+    log = histories.read(KIND, array, Reader())
+    assert all(old is new for old, new in zip(first.pieces, log.pieces, strict=False))
+    assert array[: log.opening] + b"".join(log.pieces) + array[log.known :] == array
+    assert len(log.pieces) == 104
+    for piece in log.pieces:
+        msgspec.json.decode(piece.lstrip(b", \n"))
 
 
 def test_the_memory_is_bounded():
@@ -149,6 +161,10 @@ def test_whatever_came_before_the_same_is_read(pieces, seed):
         history = history[: chance.randrange(1, len(history) + 1)] + piece
         spaced = chance.random() < 0.2
         assert read(histories, history, spaced=spaced)[0] == fresh(history, spaced=spaced)
+        array = written(history, spaced=spaced)
+        log = histories.read(KIND, array, Reader())
+        assert array[: log.opening] + b"".join(log.pieces) + array[log.known :] == array
+        assert len(log.pieces) == len(history)
 
 
 PROVIDERS = load()
@@ -205,6 +221,7 @@ def test_adapters_read_the_same_turn_by_turn(made):
         found = request.tool_results
         assert [each.name for each in found] == [f"tool_{n}" for n in range(rounds)]
         assert [each.texts[0].text for each in found] == [f"result {n}" * 20 for n in range(rounds)]
+        assert request.pieces == split(request.body, request.history)
         request.set_tool_result(found[-1], "replaced")
         assert b"replaced" in request.encode()
         assert f"result {rounds - 1}".encode() not in request.encode()

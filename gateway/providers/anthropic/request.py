@@ -10,14 +10,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter, recent
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.anthropic.history import content_parts, read_message
 from gateway.providers.anthropic.lenient import Elements, read, read_text, text
-from gateway.providers.anthropic.tools import brought, declared
+from gateway.providers.anthropic.tools import brought, declared, served
 from schemas import anthropic as wire
 
 _MAX_TOKENS = 4096
@@ -28,7 +29,6 @@ _CALLS = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
 _RESULTS = frozenset(("tool_result", "mcp_tool_result"))
 # Types of blocks that bring tools of their own; an escape could hide the word.
 _BRINGING = (b"tool_addition", b"mcp_tool_listing", b"\\u00")
-_COMPACTED = (b"compaction", b"\\u00")
 _BETA = "anthropic-beta"
 _THREADS = "message-threads-"
 
@@ -70,12 +70,7 @@ class MessagesRequest(RequestAdapter):
         place = read(_container, self._body.container)
         if container := text(place.id) if place else read_text(self._body.container):
             yield Reference("context", "container", container)
-        messages = bytes(self._body.messages)
-        if any(word in messages for word in _COMPACTED):
-            for path, block in self._blocks():
-                if block.type == "compaction":
-                    yield Reference("context", f"messages[{path[1]}].content[{path[3]}]")
-                    return
+        yield from self.hidden_in_history()
 
     @property
     def keeps(self) -> bool:
@@ -100,7 +95,7 @@ class MessagesRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        found = list(declared(self._body.tools, self._body.mcp_servers))
+        found = [*DECLARATIONS.read(self._body.tools, declared), *served(self._body.mcp_servers)]
         messages = bytes(self._body.messages)
         if any(word in messages for word in _BRINGING):
             for _, block in self._blocks():
@@ -108,6 +103,11 @@ class MessagesRequest(RequestAdapter):
         # An MCP server is listed both as a server and as a toolset.
         unique = {(tool.name, tool.server_executed, bytes(tool.parameters)): tool for tool in found}
         return [tool for tool in unique.values() if tool.name]
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return body.tools, body.mcp_servers, recent(body.messages, _BRINGING[:2])
 
     def history_array(self) -> bytes:
         messages = bytes(self._body.messages)
@@ -126,6 +126,8 @@ class MessagesRequest(RequestAdapter):
                 log.results.append(
                     ToolResult(call, log.names.get(call, ""), block.is_error is True, path, texts)
                 )
+            elif kind == "compaction":
+                log.references.append(Reference("context", f"messages[{place}].content[{index}]"))
 
     def preamble(self) -> Iterable[Message]:
         if parts := tuple(content_parts(read(_any, self._body.system))):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.errors import BadRequest
 from gateway.core.histories import Log
 from gateway.core.media import without_media
@@ -64,17 +65,11 @@ class GenerateContentRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        found: list[Tool] = []
-        for _, raw in self._at("tools"):
-            for _, tool in items(raw):
-                for key, value in fields(tool).items():
-                    if key in _DECLARATIONS:
-                        found += [_declared(declaration) for _, declaration in items(value)]
-                    elif camel(key) == "mcpServers":
-                        found += [_server(server) for _, server in items(value)]
-                    elif bytes(value) != b"null":
-                        found.append(Tool(camel(key), parameters=value, server_executed=True))
-        return tuple(found)
+        return tuple(tool for _, raw in self._at("tools") for tool in DECLARATIONS.read(raw, _all_declared))
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        return [raw for _, raw in self._at("tools")]
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
@@ -264,6 +259,17 @@ def _read_content(path: Path, content: Raw, log: Log) -> None:
                 known = log.names.get(call_id) if call_id else None
                 name = known or (name if log.was_called(name) else "")
                 log.results.append(read_result(call_id, name, (*place, key), members))
+
+
+def _all_declared(tools: Raw) -> Iterator[Tool]:
+    for _, tool in items(tools):
+        for key, value in fields(tool).items():
+            if key in _DECLARATIONS:
+                yield from (_declared(declaration) for _, declaration in items(value))
+            elif camel(key) == "mcpServers":
+                yield from (_server(server) for _, server in items(value))
+            elif bytes(value) != b"null":
+                yield Tool(camel(key), parameters=value, server_executed=True)
 
 
 def _declared(declaration: Raw) -> Tool:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.errors import BadRequest
 from gateway.core.histories import Log
 from gateway.core.reference import Reference
@@ -79,15 +80,31 @@ class ChatRequest(RequestAdapter):
     def forget(self) -> None:
         self._forgets = True
         self.set(("store",), value=False)
+        if given(self._body.metadata):
+            self.remove(("metadata",))  # labels of what is kept, and an error where nothing is
 
     def _tools(self) -> Iterator[Tool]:
         body = self._body
-        for item in raw_items(body.tools):
-            yield from _declared(item)
+        yield from DECLARATIONS.read(body.tools, _all_declared)
         for function in elements(body.functions, _function):
             yield Tool(string(function.name), string(function.description), function.parameters)
         yield from asked_for(body, (self.model, *self.other_models))
         yield from (tool for tool in _chosen(body.tool_choice) if tool.server_executed)
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return (
+            self.model.encode(),  # some names of models ask for tools
+            body.models,
+            body.tools,
+            body.functions,
+            body.web_search_options,
+            body.search_parameters,
+            body.plugins,
+            body.compound_custom,
+            body.tool_choice,
+        )
 
     @cached_property
     def _messages(self) -> list[wire.Message | None]:
@@ -213,6 +230,11 @@ def elements(raw: msgspec.Raw, decode: Any) -> Iterator[Any]:
     for item in raw_items(raw):
         if (element := lenient(decode, item)) is not None:
             yield element
+
+
+def _all_declared(tools: msgspec.Raw) -> Iterator[Tool]:
+    for item in raw_items(tools):
+        yield from _declared(item)
 
 
 def _declared(item: msgspec.Raw) -> Iterator[Tool]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter, recent
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
@@ -32,7 +33,14 @@ from gateway.providers.openai.responses_items import (
     string,
     text,
 )
-from gateway.providers.openai.responses_state import ENCRYPTED, bare_reasoning, is_conversation, references
+from gateway.providers.openai.responses_state import (
+    ENCRYPTED,
+    bare_reasoning,
+    is_conversation,
+    mention,
+    references,
+    referred,
+)
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw
@@ -43,6 +51,7 @@ _PART = msgspec.json.Decoder(wire.Part)
 
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
+_BRINGING = tuple(source.encode() for source in _TOOL_SOURCES)
 _UNREAD = frozenset({"image_url", "file_data", "encrypted_content"})
 """Members whose bytes are no text."""
 _BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -68,7 +77,7 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def hidden(self) -> Sequence[Reference]:
-        return tuple(references(self._request))
+        return (*references(self._request), *self.hidden_in_history())
 
     @property
     def keeps(self) -> bool:
@@ -82,7 +91,7 @@ class ResponsesRequest(RequestAdapter):
         asked = include if isinstance(include, list) else []
         if isinstance(value(self._request.reasoning), dict) and ENCRYPTED not in asked:
             self.set(("include",), [*asked, ENCRYPTED])
-        for index in bare_reasoning(self._request.input):
+        for index in bare_reasoning(self._request, self._items):
             self.remove(("input", index))
 
     @property
@@ -94,9 +103,10 @@ class ResponsesRequest(RequestAdapter):
         return tuple(unique(self._tools()))
 
     def _tools(self) -> Iterator[Tool]:
-        for raw in elements(self._request.tools):
-            yield from _declared(raw)
-        for _, item in self._items:
+        yield from DECLARATIONS.read(self._request.tools, _all_declared)
+        history = bytes(self._request.input)
+        brought = self._items if any(word in history for word in (*_BRINGING, b"\\u00")) else ()
+        for _, item in brought:
             if item.type in _TOOL_SOURCES:
                 label = text(item.server_label)
                 for raw in elements(item.tools):
@@ -105,6 +115,18 @@ class ResponsesRequest(RequestAdapter):
         yield from searching((self.model, *self.other_models))
         # A stored prompt may bring tools that only a choice shows.
         yield from (tool for tool in _chosen(self._request.tool_choice) if tool.server_executed)
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        request = self._request
+        named = self.model.encode(), request.models  # some names of models ask for tools
+        return (
+            *named,
+            request.tools,
+            request.plugins,
+            request.tool_choice,
+            recent(request.input, _BRINGING),
+        )
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
@@ -136,7 +158,7 @@ class ResponsesRequest(RequestAdapter):
         try:
             item = _ITEM.decode(element)
         except UNREADABLE:
-            return
+            item = mention(element)
         if item.type in CLIENT_CALLS:
             name = CLIENT_CALLS[item.type] or text(item.name)
             for id_ in filter(None, (text(item.call_id), text(item.id))):
@@ -151,6 +173,8 @@ class ResponsesRequest(RequestAdapter):
             path: Path = ("input", place, member)
             texts = tuple(_blocks(content, path))
             log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, texts))
+        elif reference := referred(item, place):
+            log.references.append(reference)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
         index = result.path[1] if len(result.path) > 1 else None
@@ -200,6 +224,11 @@ class ResponsesRequest(RequestAdapter):
         if prompt.schema:
             body["text"] = {"format": {"type": "json_schema", "name": "answer", "schema": prompt.schema}}
         return msgspec.json.encode(body)
+
+
+def _all_declared(tools: _Raw) -> Iterator[Tool]:
+    for raw in elements(tools):
+        yield from _declared(raw)
 
 
 def _declared(raw: _Raw) -> Iterator[Tool]:
