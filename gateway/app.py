@@ -37,6 +37,8 @@ from gateway.stages.cost import Cost
 from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
+from gateway.stages.tool_calls import ToolCalls
+from gateway.stages.tool_results import ToolResults
 from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
 from gateway.storage.queries.search import TextOf, Unread
@@ -89,6 +91,8 @@ def make_stages(
         Auth(snapshots, keyring.digest),
         Keys(),  # before whatever records
         *features,
+        ToolResults(),
+        ToolCalls(),
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(

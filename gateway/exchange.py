@@ -183,7 +183,7 @@ class Exchange:
             raise Forbidden(
                 f"{what} no policy on tool calls can judge; it is closed while tool_invocation_policies are enforced."
             )
-        if i.hold and not endpoint.opaque:
+        if (i.hold or i.guard.enforces) and not endpoint.opaque:
             i.request.require_unique_members()
 
     async def _answer(self) -> None:

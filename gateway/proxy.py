@@ -33,7 +33,7 @@ class Proxy:
         self._admission = Admission(parts.settings.host, parts.settings.allowed_hosts)
         self._rejected = 0
         self._last_rejection = 0.0
-        self._gated = bool(parts.pipeline.tool_calls)
+        self._gated = parts.pipeline.gated
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request."""

@@ -25,3 +25,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     call_id: str = ""
     arguments_hash: str = ""
     """Of a call: SHA-256 of its canonical arguments, hexadecimal; of what can't be read, of its bytes."""
+
+    def without(self, old: str, new: str) -> "Decision":
+        """Return it with something else in place of what a model wrote."""
+        return msgspec.structs.replace(
+            self, tool=self.tool.replace(old, new), call_id=self.call_id.replace(old, new)
+        )

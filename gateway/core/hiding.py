@@ -41,6 +41,7 @@ def hide(row: Record, i: Interaction, bodies: Bodies, redactor: Redactor) -> Bod
         answer = _GONE
     _hide_labels(row, i, redactor)
     _hide_request(row, i, request, redactor)
+    _hide_asked(row, i, taken, redactor)
     _hide_answer(row, i, of_answer, redactor, read)
     if row.error:
         names = () if of_answer.known else tuple(i.unknown)  # which a refusal to judge lists
@@ -82,6 +83,16 @@ def _hide_request(row: Record, i: Interaction, left: bytes, redactor: Redactor) 
         _forget_request(row, i)
 
 
+def _hide_asked(row: Record, i: Interaction, taken: Taken, redactor: Redactor) -> None:
+    """Hide what decisions on results and declared tools repeat of a request."""
+    known = taken.known and (bool(i.request.body) or not redactor.has_paths)
+    for decision in row.decisions:
+        if decision["kind"] != "call":
+            for name in ("tool", "call_id"):
+                said = decision[name]
+                decision[name] = redactor.text(said) if known and said not in taken.texts else REDACTED
+
+
 def _forget_request(row: Record, i: Interaction) -> None:
     """Of a body that is gone nobody can tell what of it had to be hidden."""
     if row.session_source and row.session_source not in ("header", *i.provider.session_headers):
@@ -120,6 +131,9 @@ def _hide_answer(row: Record, i: Interaction, taken: Taken, redactor: Redactor, 
     hidden = {name for name in (*row.tools, *row.blocked_tools) if called(name) != name}
     row.tools = tuple(dict.fromkeys(map(called, row.tools)))
     row.blocked_tools = tuple(map(called, row.blocked_tools))
+    for decision in row.decisions:
+        if decision["kind"] == "call":
+            decision["tool"], decision["call_id"] = called(decision["tool"]), shown(decision["call_id"])
     if "unknown" in row.notes:
         found: dict[str, int] = {}
         for name, count in i.unknown.items():

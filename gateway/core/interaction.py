@@ -8,6 +8,8 @@ import msgspec
 from gateway.core.adapter import RequestAdapter
 from gateway.core.decision import Decision
 from gateway.core.errors import ErrorKind, GatewayError
+from gateway.core.evaluation import Context
+from gateway.core.policies import NO_POLICIES, Guard
 from gateway.core.provider import Endpoint, Provider
 from gateway.core.record import NOTHING_SAVED, Saved
 from gateway.core.view import Completion, ToolResult
@@ -23,6 +25,8 @@ class Principal(msgspec.Struct, frozen=True):
     agent_id: str = ""
     agent_name: str = ""
     virtual_key: str = ""
+    team_names: tuple[str, ...] = ()
+    """Slugs and ids of the agent's teams, and of those of whom it works for."""
     labels: Mapping[str, str] = {}
     """The agent's."""
     context_untrusted: bool = False
@@ -60,10 +64,6 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     endpoint: Endpoint
     headers: Mapping[str, str]
     """The client's, case-insensitive."""
-    parent_id: str = ""
-    """The interaction on whose behalf the gateway itself asks; empty: a client asks."""
-    source: str = "api"
-    """One of ``record.SOURCES``."""
     path: str = ""
     """What follows the provider's base URL."""
     query: str = ""
@@ -73,6 +73,10 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """The agent that the URL or a header names; empty: the default one."""
     hold: bool = False
     """Whether the answer may have to be withheld."""
+    parent_id: str = ""
+    """The interaction on whose behalf the gateway itself asks; empty: a client asks."""
+    source: str = "api"
+    """One of ``record.SOURCES``."""
     presented: Sequence[tuple[str, str]] = ()
     """The client's headers that may carry a key. Never logged."""
     ours: Mapping[str, str] = {}
@@ -81,6 +85,8 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """The client's name and version."""
     request: RequestAdapter = RequestAdapter(b"")
     principal: Principal | None = None
+    guard: Guard = NO_POLICIES
+    """The policies that apply, as they were when the request was let in."""
     session: tuple[str, str] | None = None
     """Its id, and where that was found."""
     context_untrusted: bool = False
@@ -149,6 +155,19 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
         self.error = error
         self.error_kind = error.kind
         self.outcome = error.outcome
+
+    @property
+    def context(self) -> Context:
+        """What conditions may ask of it beside a call or a result."""
+        principal = self.principal
+        return Context(
+            team_ids=principal.team_names if principal else (),
+            agent_id=principal.agent_id if principal else "",
+            user_id=self.user,
+            external_agent_id=self.external_agent,
+            model=self.request.model,
+            provider=self.provider.name,
+        )
 
     @property
     def held_bytes(self) -> int:

@@ -21,6 +21,7 @@ def forget_key(i: Interaction) -> None:
         i.response = REDACTED.encode()
     i.completion.replace(key, REDACTED)
     i.blocked_tools = tuple(name.replace(key, REDACTED) for name in i.blocked_tools)
+    i.decisions = [decision.without(key, REDACTED) for decision in i.decisions]
     unknown: dict[str, int] = {}
     for name, count in i.unknown.items():
         said = name.replace(key, REDACTED)

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from gateway.core.dispatch import ToolDispatcher
 from gateway.core.entities import (
     KINDS,
     Agent,
@@ -23,7 +24,9 @@ from gateway.core.entities import (
     User,
     VirtualKey,
 )
+from gateway.core.policies import Guard, Policies
 from gateway.core.provider import Providers
+from gateway.core.rules import NO_DEFAULTS, DefaultPolicies
 
 AuthMode = Literal["passthrough", "required", "open"]
 Entities = Mapping[str, Sequence[Entity]]
@@ -55,12 +58,24 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     providers: Providers = msgspec.field(default_factory=Providers)
     secrets: Mapping[str, str] = {}
     """The operator's own keys by provider, decrypted. Never logged."""
-    tool_invocation_policies: tuple[ToolInvocationPolicy, ...] = ()
-    trusted_data_policies: tuple[TrustedDataPolicy, ...] = ()
+    policies: Policies = Policies()
+    """On calls and on results."""
     limits: tuple[Limit, ...] = ()
     model_optimization_rules: tuple[ModelOptimizationRule, ...] = ()
     prices: Mapping[tuple[str, str], Price] = {}
     """By provider and model."""
+
+    def guard(self, agent: Agent, teams: Sequence[str]) -> Guard:
+        """Return the policies for an agent and the teams that it, or whoever it works for, belongs to."""
+        return self.policies.guard(frozenset((agent.slug, agent.id)), frozenset(teams))
+
+    def team_names(self, references: Sequence[str]) -> tuple[str, ...]:
+        """Return the slugs and the ids of the teams that are meant."""
+        names: dict[str, None] = {}
+        for reference in filter(None, references):
+            team = self.teams.get(reference)
+            names.update(dict.fromkeys((team.id, team.slug) if team else (reference,)))
+        return tuple(names)
 
     def dangling(self, entity: Entity) -> tuple[str, str] | None:
         """Return the first field that names what is not there, and what is wrong; ``None`` if there is none.
@@ -119,6 +134,8 @@ def build(
     default_agent: str = "default",
     providers: Providers | None = None,
     secrets: Mapping[str, str] | None = None,
+    default_policies: DefaultPolicies = NO_DEFAULTS,
+    tool_dispatchers: Sequence[ToolDispatcher] = (),
 ) -> Snapshot:
     """Return the snapshot of merged entities; the default agent is there even if nobody made it."""
 
@@ -139,8 +156,9 @@ def build(
         console_tokens={bytes.fromhex(token.hash): token for token in every(ConsoleToken)},
         providers=Providers() if providers is None else providers,
         secrets=secrets or {},
-        tool_invocation_policies=every(ToolInvocationPolicy),
-        trusted_data_policies=every(TrustedDataPolicy),
+        policies=Policies(
+            every(ToolInvocationPolicy), every(TrustedDataPolicy), default_policies, tool_dispatchers
+        ),
         limits=every(Limit),
         model_optimization_rules=every(ModelOptimizationRule),
         prices={(price.provider, price.model): price for price in every(Price)},

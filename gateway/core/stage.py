@@ -1,12 +1,16 @@
 """Features as stages: an ordered list, each with any of five methods, none of which knows a provider."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar
 
 from gateway.core.interaction import Interaction
 
 
 class Stage:
     """One feature; a method that is not overridden costs nothing."""
+
+    gates: ClassVar[bool] = True
+    """If it judges tool calls: every answer that may hold one is held; else it says itself which (``i.hold``)."""
 
     async def on_headers(self, i: Interaction) -> None:
         """Before the body is read: who calls, and may they."""
@@ -34,6 +38,8 @@ class Pipeline:
         self.tool_calls: tuple[Callable[[Interaction], Awaitable[None]], ...] = _overridden(
             stages, "on_tool_calls"
         )
+        self.gated = any(each.gates and _has(each, "on_tool_calls") for each in stages)
+        """Every answer that may hold a tool call is held."""
         self.started: tuple[Callable[[Sequence[Interaction]], Awaitable[None]], ...] = _overridden(
             stages, "on_start"
         )
@@ -43,6 +49,8 @@ class Pipeline:
 
 
 def _overridden(stages: Sequence[Stage], name: str) -> tuple[Callable[..., Awaitable[None]], ...]:
-    return tuple(
-        getattr(stage, name) for stage in stages if getattr(type(stage), name) is not getattr(Stage, name)
-    )
+    return tuple(getattr(stage, name) for stage in stages if _has(stage, name))
+
+
+def _has(stage: Stage, name: str) -> bool:
+    return getattr(type(stage), name) is not getattr(Stage, name)

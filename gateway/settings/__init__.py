@@ -8,7 +8,6 @@ option it stands in; an unknown variable only warns, since orchestrators inject 
 from gateway.settings.changes import UNENFORCED, merged, without_effect
 from gateway.settings.model import (
     DECLARABLE,
-    DefaultPolicies,
     Drain,
     Log,
     ProviderSettings,
@@ -24,7 +23,6 @@ from gateway.settings.sources import keys, load, read_secret, unknown_variables
 __all__ = [
     "DECLARABLE",
     "UNENFORCED",
-    "DefaultPolicies",
     "Drain",
     "Log",
     "ProviderSettings",

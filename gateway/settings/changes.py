@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.settings.model import DECLARABLE, DefaultPolicies, DualLlm, Settings, Timeouts
+from gateway.settings.model import DECLARABLE, DualLlm, Settings, Timeouts
 from gateway.settings.verify import checked
 
-_LIVE = ("auth", "default_agent", *DECLARABLE)
+_LIVE = ("auth", "default_agent", "default_policies", "tool_dispatchers", *DECLARABLE)
 """Keys whose change takes effect at once."""
-UNENFORCED = ("tool_invocation_policies", "trusted_data_policies", "limits", "model_optimization_rules")
+UNENFORCED = ("limits", "model_optimization_rules")
 """Kinds that are kept, and that this version does not enforce: whoever sets one up is told."""
 
 
@@ -38,8 +38,6 @@ def without_effect(settings: Settings) -> Iterator[str]:
     for name in UNENFORCED:
         if count := len(getattr(settings, name)):
             yield f"{settings.place(name, 0)}{name}: {count} kept, but NOT enforced by this version"
-    if settings.default_policies != DefaultPolicies():
-        yield f"{settings.place('default_policies')}default_policies: kept, but NOT enforced by this version"
     for name, default in (
         ("workers", 1),
         ("counters_url", "memory:"),

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.core.dispatch import ToolDispatcher
 from gateway.core.entities import (
     Agent,
     Limit,
@@ -19,6 +20,7 @@ from gateway.core.entities import (
     VirtualKey,
 )
 from gateway.core.provider import Overrides
+from gateway.core.rules import NO_DEFAULTS, DefaultPolicies
 from gateway.core.snapshot import AuthMode, Entities
 
 Key = tuple[str | int, ...]
@@ -79,17 +81,6 @@ class Log(Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
     """``auto``: for people on a terminal, JSON elsewhere."""
-
-
-class DefaultPolicies(Section, frozen=True, kw_only=True):
-    """What holds for tools without a policy. Not enforced yet."""
-
-    call: Literal["allow_when_context_is_untrusted", "block_when_context_is_untrusted", "block_always"] = (
-        "allow_when_context_is_untrusted"
-    )
-    result: Literal["mark_as_trusted", "mark_as_untrusted", "block_always", "sanitize_with_dual_llm"] = (
-        "mark_as_untrusted"
-    )
 
 
 class DualLlm(Section, frozen=True, kw_only=True):
@@ -172,7 +163,9 @@ class Settings(Section, frozen=True, kw_only=True):
     record: Record = Record()
     log: Log = Log()
     default_agent: str = "default"
-    default_policies: DefaultPolicies = DefaultPolicies()
+    default_policies: DefaultPolicies = NO_DEFAULTS
+    tool_dispatchers: tuple[ToolDispatcher, ...] = ()
+    """Tools that call other tools, so that policies on those are not slipped past."""
     dual_llm: DualLlm = DualLlm()
     providers: dict[str, ProviderSettings] = {}
     agents: tuple[Agent, ...] = ()

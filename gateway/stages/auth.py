@@ -12,6 +12,7 @@ from gateway.core.credentials import PREFIX, VIRTUAL_KEY, presented_key, without
 from gateway.core.entities import Agent, Team, User, VirtualKey
 from gateway.core.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from gateway.core.interaction import Credential, Interaction, Principal
+from gateway.core.policies import Guard
 from gateway.core.snapshot import Snapshot, Snapshots
 from gateway.core.stage import Stage
 
@@ -35,7 +36,7 @@ class Auth(Stage):
         # What was found out under this snapshot; only what exists is remembered. Keys by a plain hash of the
         # whole key, which is cheaper than the keyed one.
         self._keys: dict[bytes, VirtualKey] = {}
-        self._principals: dict[tuple[str, str], Principal] = {}
+        self._principals: dict[tuple[str, str], tuple[Principal, Guard]] = {}
 
     async def on_headers(self, i: Interaction) -> None:
         """Set ``principal``, ``credential`` and the labels; raise for a caller who may not pass."""
@@ -46,7 +47,7 @@ class Auth(Stage):
         key = presented_key(i.presented, i.query)
         if key.startswith(PREFIX):
             virtual = self._find(key, i.started_at)
-            i.principal = self._principal(_agent(snapshot, i, virtual), virtual)
+            i.principal, i.guard = self._known(_agent(snapshot, i, virtual), virtual)
             if virtual.providers and i.provider.name not in virtual.providers:
                 raise Forbidden(
                     f"This virtual key is not for {i.provider.display_name}; it is for {_listed(virtual.providers)}."
@@ -65,7 +66,7 @@ class Auth(Stage):
         elif snapshot.auth == "required":
             raise Unauthorized("This gateway accepts only its own virtual keys; this key is not one of them.")
         else:
-            i.principal = self._principal(_agent(snapshot, i, _NO_KEY), _NO_KEY)
+            i.principal, i.guard = self._known(_agent(snapshot, i, _NO_KEY), _NO_KEY)
             if key:
                 i.credential = Credential(headers=tuple(i.presented), key=key)
             elif snapshot.auth == "open":
@@ -111,13 +112,19 @@ class Auth(Stage):
             raise Unauthorized(f"This virtual key expired at {virtual.expires.isoformat()}.")
         return virtual
 
-    def _principal(self, agent: Agent, virtual: VirtualKey) -> Principal:
+    def _known(self, agent: Agent, virtual: VirtualKey) -> tuple[Principal, Guard]:
+        """Return who calls, and the policies that apply to them."""
         known = self._principals.get((agent.slug, virtual.hash))
         if known is None:
-            known = self._principals[agent.slug, virtual.hash] = Principal(
+            snapshot = self._snapshot
+            user = snapshot.users.get(virtual.user)
+            team = virtual.team or agent.team
+            teams = snapshot.team_names((team, agent.team, user.team if user else ""))
+            principal = Principal(
                 agent=agent.slug,
-                user=_slug(self._snapshot.users, virtual.user),
-                team=_slug(self._snapshot.teams, virtual.team or agent.team),
+                user=_slug(snapshot.users, virtual.user),
+                team=_slug(snapshot.teams, team),
+                team_names=teams,
                 agent_id=agent.id,
                 agent_name=agent.name,
                 virtual_key=virtual.id,
@@ -125,6 +132,7 @@ class Auth(Stage):
                 context_untrusted=agent.context_untrusted,
                 models=virtual.models,
             )
+            known = self._principals[agent.slug, virtual.hash] = (principal, snapshot.guard(agent, teams))
         return known
 
 

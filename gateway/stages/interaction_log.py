@@ -201,12 +201,23 @@ def _row(i: Interaction) -> Record:
         overhead_ms=None if i.overhead is None else int(i.overhead * 1_000_000) / 1000,
         context_trusted=not i.context_untrusted if principal else None,
         blocked_tools=i.blocked_tools,
-        notes={"unknown": i.unknown} if i.unknown else {},
+        parent_id=i.parent_id or None,
+        source=i.source,
+        decisions=[_asdict(decision) for decision in i.decisions] if i.decisions else [],
+        notes=_notes(i) if i.notes or i.unknown else {},
         attempts=i.attempts,
         request_bytes=i.request_bytes,
         response_bytes=i.response_bytes,
         tools=tuple(dict.fromkeys(call.name for call in calls)) if calls else (),
     )
+
+
+def _notes(i: Interaction) -> dict[str, Any]:
+    """Return what the stages say, by their names, and what the adapter did not know."""
+    notes: dict[str, Any] = {name: msgspec.to_builtins(note) for name, note in i.notes.items()}
+    if i.unknown:
+        notes["unknown"] = i.unknown
+    return notes
 
 
 def _bodies(i: Interaction) -> Bodies:

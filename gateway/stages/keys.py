@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from gateway.core.interaction import Interaction
 from gateway.core.keys import forget_key
+from gateway.core.redaction import REDACTED
 from gateway.core.stage import Stage
 from gateway.core.view import Completion
 
@@ -26,3 +28,6 @@ class Keys(Stage):
                 i.drop_bodies()
                 i.completion, i.unknown, i.blocked_tools = Completion(), {}, ()
                 i.completion.usage = usage
+                i.decisions = [
+                    msgspec.structs.replace(decision, tool=REDACTED, call_id="") for decision in i.decisions
+                ]

@@ -177,6 +177,8 @@ class Refresh:
             default_agent=settings.default_agent,
             providers=self._providers,
             secrets=secrets,
+            default_policies=settings.default_policies,
+            tool_dispatchers=settings.tool_dispatchers,
         )
         for key in snapshot.virtual_keys.values():
             if key.agent and key.agent not in snapshot.agents:
