@@ -5,8 +5,8 @@ import re
 import pytest
 
 from gateway.core.entities import Agent, Limit, ToolInvocationPolicy
+from gateway.core.rules import DefaultPolicies
 from gateway.settings import (
-    DefaultPolicies,
     ProviderSettings,
     Record,
     Settings,
@@ -23,12 +23,16 @@ def test_what_can_change_does_and_the_rest_needs_a_restart():
         port=2,
         auth="required",
         agents=(Agent(slug="x"),),
+        tool_invocation_policies=(ToolInvocationPolicy(tool="t", action="block_always"),),
+        default_policies=DefaultPolicies(call="block_always"),
         timeouts=Timeouts(gap=1.0),
         providers={"a": ProviderSettings(api_key="env:B")},
     )
     settings, restart = merged(running, changed)
     assert (settings.port, settings.auth, settings.timeouts) == (1, "required", Timeouts())
     assert settings.agents == changed.agents
+    assert settings.tool_invocation_policies == changed.tool_invocation_policies
+    assert settings.default_policies == changed.default_policies
     assert settings.providers["a"].api_key == "env:B"
     assert restart == ["port", "timeouts"]
 
@@ -59,9 +63,7 @@ def test_open_is_judged_by_the_address_that_is_bound():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (Settings(tool_invocation_policies=(ToolInvocationPolicy(),) * 2), "2 kept, but NOT enforced"),
         (Settings(limits=(Limit(kind="cost"),)), "limits: 1 kept, but NOT enforced"),
-        (Settings(default_policies=DefaultPolicies(call="block_always")), "default_policies: kept, but NOT"),
         (Settings(workers=4), "workers: kept, but without effect"),
         (Settings(counters_url="redis://x"), "counters_url"),
         (Settings(on_disconnect="drain"), "on_disconnect"),

@@ -5,21 +5,19 @@ What is read here when a policy is saved is what it is evaluated by: a key is pa
 
 import difflib
 import math
-import re
 from typing import Any, Literal
 
 import msgspec
 
-from gateway.core.patterns import InvalidPattern, compiled
+from gateway.core.paths import read_path
+from gateway.core.patterns import InvalidPattern, TooLarge, compiled
+from gateway.core.view import Path
 
-EVERY = -1
-"""As an index: all that a list holds."""
 CONTEXT = ("teamIds", "agentId", "userId", "externalAgentId", "model", "provider")
 """What can be asked of the context, after ``context.``."""
 
 _ANY = "any:"
 _CONTEXT = "context."
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d{1,9})\]|\[(\*)\]")
 _TEXTS = ("contains", "notContains", "startsWith", "endsWith")
 _LARGEST = 1 << 63
 """Of whole numbers: more can't be compared with what JSON holds elsewhere."""
@@ -29,7 +27,7 @@ _NUMBERS = ("gt", "gte", "lt", "lte")
 class Key(msgspec.Struct, frozen=True):
     """Where a value is."""
 
-    steps: tuple[str | int, ...]
+    steps: Path
     """Members and indexes; ``EVERY`` stands for all of a list."""
     any: bool = False
     """One of the values that are found is enough; else all must hold."""
@@ -51,17 +49,25 @@ def parse_key(text: str) -> Key:
             meant = f"; did you mean {_CONTEXT + close[0]!r}?" if close else ""
             raise InvalidKey(f"the context has no {name!r}, but {', '.join(CONTEXT)}{meant}")
         return Key((name,), any=path != text, context=True)
-    steps: list[str | int] = []
-    position = 0
-    while found := _STEP.match(path, position):
-        if found[1] is not None and bool(steps) is not found[0].startswith("."):
-            break  # a dot stands between two, and nowhere else
-        steps.append(found[1] if found[1] is not None else EVERY if found[3] else int(found[2]))
-        position = found.end()
+    steps, position = read_path(path)
     if not steps or position < len(path):
         at = len(text) - len(path) + position + 1
         raise InvalidKey(f"{text!r} is no path from character {at} on; write a.b, a[0], a[*].b or [*]")
-    return Key(tuple(steps), any=path != text)
+    if why := _unlikely(steps):
+        raise InvalidKey(f"{text!r} {why}")
+    return Key(steps, any=path != text)
+
+
+def _unlikely(steps: Path) -> str | None:
+    """Return why a path that can be read is hardly meant: a block that waits for such a member never blocks."""
+    names = [step for step in steps if isinstance(step, str)]
+    if steps[0] == "$":
+        return "begins with a $, where none is written; a path begins with its first member"
+    if "*" in names:
+        return "has a * that is the name of a member; all that a list holds are [*]"
+    if any(name != name.strip() or not name.isprintable() for name in names):
+        return "has white space around a name, or characters that can't be seen; take them out"
+    return None
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +90,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         "lte",
     ]
     value: Any = None
+    """What it is compared with; to ``exists``, none is ``True``."""
 
     def problem(self) -> tuple[str, str] | None:
         """Return the field that can't be, and why; ``None`` if both can."""
@@ -97,18 +104,26 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def _value_problem(operator: str, value: Any) -> str | None:
+    if isinstance(value, int) and not -_LARGEST < value < _LARGEST:
+        return "takes no whole number beyond 63 bits"
     if operator == "regex":
         return _regex_problem(value)
     if operator == "exists":
-        return None if isinstance(value, bool) else "takes true or false"
+        return (
+            None
+            if value is None or isinstance(value, bool)
+            else "takes true or false; without a value it is true"
+        )
     if operator == "in":
-        fits = isinstance(value, list | tuple) and bool(value) and all(map(_is_scalar, value))
-        return None if fits else "takes a list of texts, numbers, true or false, and not an empty one"
+        if not isinstance(value, list | tuple) or not value:
+            return "takes a list of texts, numbers, true or false, and not an empty one"
+        wrong = next((index for index, each in enumerate(value) if not _is_scalar(each)), None)
+        return None if wrong is None else f"takes texts, numbers, true or false; [{wrong}] is none of them"
     if operator in _NUMBERS:
         return None if _is_number(value) else "takes a number"
     if operator in _TEXTS:
         fits = _is_number(value) or (isinstance(value, str) and value != "")
-        return None if fits else "takes a text that is not empty"
+        return None if fits else "takes a text that is not empty, or a number"
     return None if _is_scalar(value) else "takes a text, a number, true or false"
 
 
@@ -117,6 +132,8 @@ def _regex_problem(value: Any) -> str | None:
         return "takes a regular expression"
     try:
         compiled(value)
+    except TooLarge as error:
+        return f"is too large: {error}"
     except InvalidPattern as error:
         return f"can't be compiled: {error}; the syntax is RE2's, without look-around and back-references"
     return None

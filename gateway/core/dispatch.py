@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.arguments import Unjudgeable, read_arguments
+from gateway.core.patterns import glob_problem
 from gateway.core.tool_names import ByTool
 
 _DEEPEST = 8
@@ -24,6 +25,13 @@ class ToolDispatcher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The member of its arguments that names the tool that is meant."""
     arguments: str = "arguments"
     """The member that holds that tool's arguments: an object, or its JSON text."""
+
+    def problem(self) -> tuple[str, str] | None:
+        """Return the field that can't be, and why; ``None`` if all can."""
+        if why := glob_problem(self.tool):
+            return "tool", why
+        empty = next((field for field in ("name", "arguments") if not getattr(self, field)), None)
+        return (empty, "it names a member of the tool's arguments; it is not empty") if empty else None
 
 
 Meant = tuple[str, "str | dict[str, Any]"]

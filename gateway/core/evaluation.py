@@ -29,7 +29,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.conditions import EVERY, Condition, Key, parse_key
+from gateway.core.conditions import Condition, Key, parse_key
+from gateway.core.paths import EVERY
 from gateway.core.patterns import compiled
 
 _NUMBER = re.compile(

@@ -6,22 +6,46 @@ import re2
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
+_OPTIONS.never_capture = True
+"""Nobody asks what a group matched, and without that question a search need not keep track of it."""
+_LONGEST = 20_000
+_LARGEST = 10_000
+"""Instructions of a program: linear time is the length of a text times these, at worst."""
+_SAID = 200
+"""Characters of what is said of a pattern, which may repeat all of it."""
 
 
 class InvalidPattern(ValueError):
     """A pattern that means nothing; the message says why."""
 
 
+class TooLarge(InvalidPattern):
+    """A pattern that means something, but would take too long to match."""
+
+
 def compiled(pattern: str | bytes) -> Any:
-    """Compile a regular expression, for texts or for bytes as it is itself; raise ``InvalidPattern``."""
+    """Compile a regular expression, for texts or for bytes as it is itself; raise ``InvalidPattern``.
+
+    Parentheses only group, unless they give a name.
+    """
+    if len(pattern) > _LONGEST:
+        raise TooLarge(f"it is {len(pattern):,} characters long, and may be {_LONGEST:,}")
     try:
-        return re2.compile(pattern, _OPTIONS)
+        expression = re2.compile(pattern, _OPTIONS)
     except re2.error as error:
         said = error.args[0] if error.args else ""
         words = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        raise InvalidPattern(words) from None
+        if words.startswith("pattern too large"):
+            raise TooLarge("it repeats too much; repeat less often, or shorter pieces") from None
+        raise InvalidPattern(words if len(words) <= _SAID else f"{words[:_SAID]}…") from None
     except UnicodeEncodeError:
         raise InvalidPattern("half of a surrogate pair") from None
+    if expression.programsize > _LARGEST:
+        raise TooLarge(
+            f"it comes to {expression.programsize:,} instructions, and may to {_LARGEST:,}; "
+            "repeat less often, or shorter pieces"
+        )
+    return expression
 
 
 def glob_problem(glob: str) -> str | None:

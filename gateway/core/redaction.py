@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.edit import places
+from gateway.core.paths import read_path
 from gateway.core.patterns import InvalidPattern, compiled
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import Path
@@ -21,7 +22,6 @@ _encode = msgspec.json.encode
 _VALUE = _encode(REDACTED)
 LEAST_KEY = 16
 """Characters: what is sent for a key where none is needed is shorter, and may be any word."""
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[(\*)\]")
 _DATA = re.compile(rb"(?<![^\r\n\xbf])(?:data:[^\r\n]*(?:\r\n|\r|\n|\Z))+")
 """The lines that together are one event's payload; a mark of the byte order may stand before them."""
 _LINE = re.compile(rb"(data: ?)([^\r\n]*)(\r\n|\r|\n|\Z)")
@@ -183,11 +183,7 @@ def _compiled(rule: str) -> Any:
 
 
 def _steps(rule: str) -> Path:
-    steps: list[str | int] = []
-    position = 1
-    while found := _STEP.match(rule, position):
-        steps.append(found[1] if found[1] is not None else int(found[2]) if found[2] else -1)
-        position = found.end()
+    steps, position = read_path(rule, 1, dotted=True)
     if not steps or position != len(rule):
         raise RuleError(f"{rule!r} is not a path; write $.name, $.list[0] or $.list[*].name")
-    return tuple(steps)
+    return steps

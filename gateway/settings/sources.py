@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import msgspec
 
 from gateway.settings.document import read
-from gateway.settings.model import DECLARABLE, Places, Section, Settings, SettingsError
-from gateway.settings.verify import checked, decode, kinds, suggest, verify
+from gateway.settings.model import Places, Settings, SettingsError
+from gateway.settings.verify import checked, decode, is_table, kinds, suggest, verify
 
 PREFIX = "GATEWAY_"
 _SECRETS = ("admin_token", "database_url", "secret_key")
@@ -63,9 +63,9 @@ def _resolve(document: dict[str, Any], env: Mapping[str, str], places: Places) -
 def keys() -> Iterator[str]:
     """Return every key that is a single value, dotted."""
     for name, kind in kinds(Settings).items():
-        if isinstance(kind, type) and issubclass(kind, Section):
+        if is_table(kind):
             yield from (f"{name}.{key}" for key in kinds(kind))
-        elif name not in ("providers", *DECLARABLE):
+        elif not any(map(is_table, get_args(kind))):
             yield name
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from gateway.core.dispatch import ToolDispatcher
 from gateway.core.entities import SLUG, Entity
 from gateway.core.redaction import rule_problem
 from gateway.settings.model import (
@@ -131,7 +132,7 @@ def verify(value: Any, kind: Any, places: Places, key: Key = ()) -> None:
                 wrong = f"unknown key {_dotted(path)!r}{suggest(name, members)}"
                 raise SettingsError(placed(places, path) + wrong)
             verify(part, members[name], places, path)
-    elif isinstance(value, list) and get_origin(kind) is tuple and _is_table(get_args(kind)[0]):
+    elif isinstance(value, list) and get_origin(kind) is tuple and is_table(get_args(kind)[0]):
         for index, part in enumerate(value):
             verify(part, get_args(kind)[0], places, (*key, index))
     if complaint := _complaint(value, kind):
@@ -139,7 +140,8 @@ def verify(value: Any, kind: Any, places: Places, key: Key = ()) -> None:
         raise SettingsError(f"{placed(places, path)}{_dotted(path)}: {complaint[1]}")
 
 
-def _is_table(kind: Any) -> bool:
+def is_table(kind: Any) -> bool:
+    """Whether a type is that of a table of the file."""
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
@@ -147,7 +149,7 @@ def _members(value: dict[str, Any], kind: Any) -> dict[str, Any] | None:
     """Return the type of each member that a table may have; ``None``: it should be no table."""
     if get_origin(kind) is dict:
         return dict.fromkeys(value, get_args(kind)[1])
-    return kinds(kind) if _is_table(kind) else None
+    return kinds(kind) if is_table(kind) else None
 
 
 def _complaint(value: Any, kind: Any) -> tuple[Key, str] | None:
@@ -168,7 +170,7 @@ def _complaint(value: Any, kind: Any) -> tuple[Key, str] | None:
             for index, item in enumerate(value[name] if name in _ITEMS else ()):
                 if why := _ITEMS[name](item):
                     return (name, index), why
-    if isinstance(converted, Entity) and (problem := converted.problem()):
+    if isinstance(converted, Entity | ToolDispatcher) and (problem := converted.problem()):
         return _key(problem[0]), problem[1]
     return None
 

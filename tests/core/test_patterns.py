@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.patterns import InvalidPattern, compiled, glob_problem
+from gateway.core.patterns import InvalidPattern, TooLarge, compiled, glob_problem
 
 
 def test_expressions_are_for_texts_or_for_bytes():
@@ -30,3 +30,27 @@ def test_a_glob_that_matches_nothing(glob):
 
 def test_a_glob_that_is_not_closed_says_where():
     assert "at character 6" in glob_problem("a[b]c[d")
+
+
+def test_parentheses_only_group():
+    assert compiled(r"(a)(b)").groups == 0
+    assert compiled(rb"(a)b").sub(b"-", b"xabx") == b"x-x"
+
+
+@pytest.mark.parametrize(
+    ("large", "said"),
+    [
+        ("a" * 20_001, "20,001 characters"),
+        (b"a" * 20_001, "20,001 characters"),
+        ("a{1000}" * 11, "11,00. instructions"),
+        (r"\PN{1000}", "it "),
+        (r"(\pL{1,100}){1,10}", "repeats too much"),
+    ],
+)
+def test_an_expression_that_would_take_too_long(large, said):
+    with pytest.raises(TooLarge, match=said):
+        compiled(large)
+
+
+def test_a_list_of_many_words_is_not_too_large():
+    assert compiled("|".join(f"word{number}" for number in range(1500))).search("a word1499")

@@ -7,7 +7,7 @@ from gateway.core.dispatch import ToolDispatcher
 from gateway.core.entities import ToolInvocationPolicy, TrustedDataPolicy
 from gateway.core.evaluation import Context
 from gateway.core.policies import NO_POLICIES, Policies
-from gateway.core.rules import DefaultPolicies, notice, refusal_text
+from gateway.core.rules import DefaultPolicies
 from gateway.core.view import Text, Tool, ToolCall, ToolResult
 
 ALLOW = "allow_when_context_is_untrusted"
@@ -321,9 +321,3 @@ def test_the_version_is_that_of_the_policies_alone():
     }
     assert len(others) == 4
     assert one not in others
-
-
-def test_what_is_said():
-    text = refusal_text(("bash", "bash", "a\nb"), "No.", "id-1")
-    assert text == "The call of bash, a\ufffdb was denied by a tool invocation policy. No. (interaction id-1)"
-    assert notice("web", "No.") == "[The result of web was withheld by a trusted data policy. No.]"
