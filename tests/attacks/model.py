@@ -38,6 +38,8 @@ class Ending(Enum):
     """Not to be read in one way only: nothing of the calls leaves, and an error ends it."""
     BROKEN = "broken"
     """Not complete, or no answer at all: nothing of the calls leaves, and an error ends it."""
+    FAILED = "failed"
+    """The provider's own error ends it, which passes; nothing of the calls does."""
     PASSES = "passes"
     """Every byte as it came."""
     REFRAMED = "reframed"
@@ -46,7 +48,7 @@ class Ending(Enum):
     """What comes before the wire's terminator, and nothing after it."""
 
 
-REFUSED, UNJUDGED, BROKEN = Ending.REFUSED, Ending.UNJUDGED, Ending.BROKEN
+REFUSED, UNJUDGED, BROKEN, FAILED = Ending.REFUSED, Ending.UNJUDGED, Ending.BROKEN, Ending.FAILED
 PASSES, REFRAMED, STOPPED = Ending.PASSES, Ending.REFRAMED, Ending.STOPPED
 
 Kind = Literal["name", "argument", "list", "untrusted"]
@@ -72,8 +74,8 @@ class Raw:
 
 Item = Mapping[str, Any] | bytes | Raw
 """A payload as an object or as its own bytes, to be framed as the wire does; or bytes that are not."""
-Splits = Literal["all", "long", "huge"]
-"""``long``: never byte by byte; ``huge``: only whole and in pieces as a network has them."""
+Splits = Literal["all", "huge"]
+"""``huge``: only in pieces as a network has them, for the time that it takes."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ class Attack:
     denied: Expected = REFUSED
     twin: Expected | None = PASSES
     """What becomes of the same answer with a call that is allowed; ``None``: it has no such twin."""
-    request: bytes | None = None
-    """The request's body, where the wire's usual one does not ask for such an answer."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """Members of the request, where the wire's usual one does not ask for such an answer."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """The answer's, in place of the usual ones; an empty one is left out."""
     encode: Callable[[bytes], bytes] | None = None

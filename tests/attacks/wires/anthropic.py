@@ -262,6 +262,7 @@ add_framing(
     ANTHROPIC,
     frames,
     whole_bytes,
+    otherwise={"named error": (UNJUDGED, UNJUDGED)},
     quiet=named_sse([*opening(), reason("end_turn"), STOP]),
     keys=("content_block", "content", "name", "type", "input"),
 )

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from tests.attacks.model import CANARY, PASSES, REFUSED, STOPPED, TWIN, UNJUDGED, Expected, Item, Raw, Tool
+from tests.attacks.model import CANARY, FAILED, PASSES, REFRAMED, REFUSED, STOPPED, TWIN, UNJUDGED, Expected, Item, Raw, Tool
 from tests.attacks.wires.content import add_content, escaped
 from tests.attacks.wires.framing import add_framing
 from tests.attacks.wires.payloads import Writer, dumps, plain_sse
 from tests.attacks.wires.sizes import add_sizes, cut_up
-from tests.harness.dialects import DIALECTS
 
 HEAD: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
@@ -76,11 +73,6 @@ def in_stream(name: str, arguments: str) -> list[Item]:
 
 def whole_call(name: str, arguments: str) -> dict[str, Any]:
     return body(calls(in_whole(call(Tool(name, ""), arguments=arguments))))
-
-
-def asks(**more: Any) -> bytes:
-    """A request that asks for more."""
-    return bytes(orjson.dumps({**orjson.loads(DIALECTS["chat"].body(stream=True)), **more}))
 
 
 WRITER = Writer("chat", plain_sse, around)
@@ -273,12 +265,14 @@ stream(
     "20",
     "call in choice 3",
     lambda t: [
-        *(chunk({"role": "assistant", "content": "a"}, index=index) for index in range(1, 4)),
+        *(chunk({"role": "assistant", "content": "a"}, index=index) for index in range(4)),
         chunk(calls(call(t)), index=3),
-        *(chunk({}, "stop", index=index) for index in range(1, 3)),
+        *(chunk({}, "stop", index=index) for index in range(3)),
         chunk({}, "tool_calls", index=3),
+        DONE,
     ],
-    request=asks(n=4),
+    all_of_it=True,
+    request={"n": 4},
 )
 whole(
     "20",
@@ -298,7 +292,7 @@ whole(
             },
         ],
     ),
-    request=asks(n=4, stream=False, stream_options=None),
+    request={"n": 4},
 )
 
 
@@ -374,7 +368,12 @@ stream(
     lambda t: [chunk(calls(call(TWIN))), message(t, delta={})],
     denied=UNJUDGED,
 )
-stream("29", "a piece without a beginning", lambda t: [chunk(piece(t.arguments)), chunk(calls(call(t, 1)))])
+stream(
+    "29",
+    "a piece without a beginning",
+    lambda t: [chunk(piece(t.arguments)), chunk(calls(call(t, 1)))],
+    twin=REFUSED,
+)
 stream("54", "in tags", lambda t: [chunk({"content": tagged(t)}), chunk({"content": t.arguments})], denied=PASSES)
 whole("54", "in tags", lambda t: body({"content": tagged(t)}, "stop"), denied=PASSES)
 
@@ -387,7 +386,19 @@ def stream_frames(tool: Tool) -> list[bytes]:
     return plain_sse(around(tool, in_stream(tool.name, tool.arguments)))
 
 
-add_framing(CHAT, stream_frames, whole_bytes, quiet=plain_sse([*opening(), *closing("stop")]), keys=("choices", "delta", "message", "tool_calls", "function", "name"))
+add_framing(
+    CHAT,
+    stream_frames,
+    whole_bytes,
+    otherwise={
+        "a whole answer labelled as a stream": (REFUSED, REFRAMED),
+        "whole labelled wrong": (REFUSED, REFRAMED),
+        "named error": (FAILED, FAILED),
+        # [DONE] with anything beside it is none.
+        "an empty data line first": (UNJUDGED, UNJUDGED),
+        "data and two spaces": (UNJUDGED, UNJUDGED),
+    },
+    quiet=plain_sse([*opening(), *closing("stop")]), keys=("choices", "delta", "message", "tool_calls", "function", "name"))
 add_sizes(
     WRITER,
     in_stream,

@@ -21,9 +21,6 @@ WholeCall = Callable[[str, str], Any]
 
 UNREADABLE: Expected = {"argument": REFUSED, "": PASSES}
 """Of a twin: a policy that reads arguments can't allow what it can't read."""
-OF_OTHERS: Expected = {"argument": PASSES, "name": PASSES, "": REFUSED}
-"""Of a twin whose name is not the one that is allowed: who must be named is refused."""
-
 INVALID: dict[str, Callable[[Tool], str]] = {
     "arguments cut short": lambda t: t.arguments[:-1],
     "arguments that are no JSON": lambda t: f"{KEY} = {t.value}",
@@ -67,9 +64,9 @@ NAMES: tuple[tuple[str, str, Callable[[str], str], Expected, Expected], ...] = (
     # id, variant, spelling, what becomes of the canary and of its twin
     ("13", "in capitals", str.upper, REFUSED, PASSES),
     ("13", "in title case", str.title, REFUSED, PASSES),
-    ("14", "a Cyrillic letter", lambda n: n.replace("a", "\u0430"), OF_OTHERS, OF_OTHERS),
-    ("14", "full-width letters", lambda n: n.translate({c: c + 0xFEE0 for c in range(97, 123)}), REFUSED, PASSES),
-    ("14", "a combining mark", lambda n: n.replace("a", "a\u0301", 1), OF_OTHERS, OF_OTHERS),
+    ("14", "a Cyrillic letter", lambda n: n.replace("a", "\u0430"), REFUSED, REFUSED),
+    ("14", "full-width letters", lambda n: n.translate({c: c + 0xFEE0 for c in range(97, 123)}), REFUSED, REFUSED),
+    ("14", "a combining mark", lambda n: n.replace("a", "a\u0301", 1), REFUSED, REFUSED),
     ("14", "a zero-width joiner", lambda n: n[:3] + "\u200d" + n[3:], REFUSED, REFUSED),
     ("14", "a zero-width space", lambda n: n[:3] + "\u200b" + n[3:], REFUSED, REFUSED),
     ("14", "written from right to left", lambda n: "\u202e" + n[::-1], REFUSED, REFUSED),

@@ -77,7 +77,7 @@ FRAMINGS: dict[str, tuple[Callable[[Sequence[bytes]], list[bytes]], Pair]] = {
     "a comment with a line separator": (_each(lambda f: b": \xe2\x80\xa8x\n" + f), _ANEW),
     "a comment with a vertical tab": (_each(lambda f: b": \x0bx\n" + f), _ANEW),
     "no blank line at the end": (lambda frames: [*frames[:-1], frames[-1].rstrip()], _ANEW),
-    "an event without data": (_at_call(b"event: x\n\n"), _SAME),
+    "an event without data": (_at_call(b"event: x\n\n"), _ANEW),
 }
 """What is done to the frames, and what becomes of the canary and of its twin."""
 
@@ -87,7 +87,6 @@ NAMED: dict[str, Callable[[bytes], bytes]] = {
     "named for a thread": lambda name: b"thread.run.step",
     "named error": lambda name: b"error",
 }
-_PUT = b'{"%s":%s,'
 BESIDE: dict[str, bytes] = {
     "half a surrogate": b'{"x":"\\ud800",',
     "a low surrogate": b'{"x":"\\udc00",',

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.attacks.model import BROKEN, PASSES, REFUSED, STOPPED, TWIN, UNJUDGED, Attack, Item, Tool
+from tests.attacks.model import BROKEN, PASSES, REFRAMED, REFUSED, STOPPED, TWIN, UNJUDGED, Attack, Item, Tool
 from tests.attacks.wires.content import add_content
 from tests.attacks.wires.framing import add_framing
 from tests.attacks.wires.payloads import Writer, array, dumps, plain_sse
@@ -122,13 +122,14 @@ def fill(writer: Writer) -> None:
             lambda t, index=index: [chunk(call(t), index=index), chunk(reason="STOP", index=index)],
         )
     stream("06", "one id for two", lambda t: [chunk(call(TWIN, id="a")), chunk(call(t, id="a"))])
-    stream("07", "a name in an open call", lambda t: [starts(TWIN.name), starts(t.name), grows(t), ENDS])
+    stream("07", "a name in an open call", lambda t: [starts(TWIN.name), starts(t.name), grows(t), ENDS], twin=UNJUDGED)
     stream(
         "08",
         "name in every piece",
         lambda t: [starts(t.name), grows(t, name=t.name), chunk({"functionCall": {"name": t.name}})],
+        **TORN,
     )
-    stream("09", "empty name first", lambda t: [starts(""), grows(t, name=t.name, more=False)])
+    stream("09", "empty name first", lambda t: [starts(""), grows(t, name=t.name, more=False)], twin=REFUSED)
     stream("09", "no name at all", lambda t: [grows(t), ENDS], **TORN)
     stream("19", "code that the provider ran", lambda t: [_code(t)], denied=PASSES)
     stream(
@@ -169,7 +170,7 @@ def fill(writer: Writer) -> None:
         ],
     )
     stream("31", "never finished", lambda t: [starts(t.name), grows(t)])
-    stream("31", "two, never finished", lambda t: [starts(TWIN.name), grows(TWIN), starts(t.name), grows(t)])
+    stream("31", "two, never finished", lambda t: [starts(TWIN.name), grows(TWIN), starts(t.name), grows(t)], twin=UNJUDGED)
     stream(
         "31",
         "in letters",
@@ -192,14 +193,6 @@ def fill(writer: Writer) -> None:
         ],
     )
     stream("31", "one path twice", lambda t: [starts(t.name), grows(Tool("", "x")), grows(t), ENDS], **TORN)
-    stream(
-        "31",
-        "cut off by the end",
-        lambda t: [*opening(), starts(t.name), grows(t)],
-        all_of_it=True,
-        denied=BROKEN,
-        twin=BROKEN,
-    )
     stream("54", "in tags", lambda t: [chunk({"text": tagged(t)})], denied=PASSES)
 
 
@@ -252,6 +245,7 @@ for writer in (EVENTS, ARRAY):
         whole_call,
         lambda tools: [chunk(call(tool)) for tool in tools],
         lambda tools: body(*(call(tool) for tool in tools)),
+        ways=("stream", "whole") if writer is EVENTS else ("stream",),
     )
 whole = EVENTS.whole
 whole("01", "name cut by the network", lambda t: whole_call(t.name, t.arguments))
@@ -277,6 +271,25 @@ whole(
 whole("54", "in tags", lambda t: body({"text": tagged(t)}), denied=PASSES)
 GEMINI_ARRAY.add(
     Attack(
+        "31",
+        "cut off by the end",
+        "",
+        stream=True,
+        build=lambda t: array([*opening(), starts(t.name), grows(t)])[:-1],
+        denied=BROKEN,
+        twin=BROKEN,
+    )
+)
+EVENTS.stream(
+    "31",
+    "cut off by the end",
+    lambda t: [*opening(), starts(t.name), grows(t)],
+    all_of_it=True,
+    denied=BROKEN,
+    twin=BROKEN,
+)
+GEMINI_ARRAY.add(
+    Attack(
         "26",
         "behind the array",
         "",
@@ -290,6 +303,10 @@ add_framing(
     GEMINI,
     frames,
     whole_bytes,
+    otherwise={
+        "a whole answer labelled as a stream": (REFUSED, REFRAMED),
+        "whole labelled wrong": (REFUSED, REFRAMED),
+    },
     quiet=events([*opening(), chunk({"text": ""}, reason="STOP")]),
     keys=("candidates", "content", "parts", "functionCall", "name", "args"),
 )
@@ -298,6 +315,7 @@ add_framing(
     lambda t: array(around(t, [chunk(call(t))])),
     whole_bytes,
     quiet=(),
+    otherwise=dict.fromkeys(("labelled wrong", "labelled as text", "without a label"), (REFUSED, PASSES)),
     keys=("candidates", "content", "parts", "functionCall", "name", "args"),
     sse=False,
 )

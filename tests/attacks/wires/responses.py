@@ -177,8 +177,7 @@ stream(
     "04",
     "a second item with the index of the first",
     lambda t: [*pieces(item(TWIN)), *pieces(item(t, 2), 1, "fc_2"), completed(*_two(TWIN, t))],
-    denied=UNJUDGED,
-    twin=PASSES,
+    **TORN,
 )
 whole("04", "two items with one id", lambda t: body(item(TWIN), item(t)), **{**TORN, "twin": PASSES})
 for variant, index in (("gap", 7), ("negative", -1), ("huge", 10**30), ("text", "1"), ("list", [1])):
@@ -202,7 +201,14 @@ stream(
     ],
     **TORN,
 )
-whole("06", "one call id for two", lambda t: body(item(TWIN), item(t, 2, call_id="call_1")), **TORN)
+# Of an allowed tool it is the same call once more.
+whole(
+    "06",
+    "one call id for two",
+    lambda t: body(item(TWIN, arguments=t.arguments), item(t, 2, call_id="call_1")),
+    denied=UNJUDGED,
+    twin=PASSES,
+)
 stream(
     "07",
     "another name behind the arguments",
@@ -479,6 +485,7 @@ add_sizes(
     whole_call,
     _many,
     lambda tools: body(*(item(tool, number + 1) for number, tool in enumerate(tools))),
+    repeats=True,
 )
 RESPONSES.cannot("17", "function_call is chat's legacy member; here it is the usual item")
 RESPONSES.cannot("20 33", "a response has no choices")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.attacks.model import CANARY, PASSES, REFUSED, TWIN, UNJUDGED, Expected, Item, Tool
+from tests.attacks.model import PASSES, REFUSED, TWIN, UNJUDGED, Item, Tool
 from tests.attacks.wires.content import StreamCall, WholeCall
 from tests.attacks.wires.payloads import Writer
 
@@ -29,23 +29,37 @@ def add_sizes(
     in_whole: WholeCall,
     many_streamed: Callable[[Sequence[Tool]], Sequence[Item]],
     many_whole: Callable[[Sequence[Tool]], Any],
+    *,
+    repeats: bool = False,
+    ways: Sequence[str] = ("stream", "whole"),
 ) -> None:
-    sizes: tuple[tuple[str, int, Expected, Expected], ...] = (
-        ("1 MiB", MIB, REFUSED, PASSES),
-        ("1 MiB and a byte", MIB + 1, REFUSED, {"argument": REFUSED, "": PASSES}),
-        ("64 MiB", 64 * MIB, UNJUDGED, UNJUDGED),
+    """Add them; ``repeats``: the wire says each call so often that what is held is over its limit."""
+    over: dict[str, Any] = {"denied": UNJUDGED, "twin": UNJUDGED}
+    sizes: tuple[tuple[str, int, dict[str, Any]], ...] = (
+        ("1 MiB", MIB, {}),
+        ("1 MiB and a byte", MIB + 1, {"twin": {"argument": REFUSED, "": PASSES}}),
+        ("64 MiB", 64 * MIB, over),
     )
-    for variant, size, denied, twin in sizes:
-        more: dict[str, Any] = {"denied": denied, "twin": twin, "splits": "huge"}
-        writer.stream("41", variant, lambda t, size=size: in_stream(t.name, padded(t, size)), **more)
-        writer.whole("41", variant, lambda t, size=size: in_whole(t.name, padded(t, size)), **more)
-    last: dict[str, Any] = {"splits": "huge", "denied": REFUSED, "twin": PASSES}
-
-    def row(tool: Tool) -> list[Tool]:
-        return [TWIN] * 9_999 + [tool]
-
-    writer.stream("42", "the last of 10,000", lambda t: many_streamed(row(t)), **last)
-    writer.whole("42", "the last of 10,000", lambda t: many_whole(row(t)), **last)
-    all_of_them: dict[str, Any] = {"splits": "huge", "twin": None}
-    writer.whole("42", "10,000 of them", lambda t: many_whole([t] * 10_000), **all_of_them)
-    assert CANARY != TWIN
+    for way in ways:
+        streamed = way == "stream"
+        add: Any = getattr(writer, way)
+        call: Any = in_stream if streamed else in_whole
+        many: Any = many_streamed if streamed else many_whole
+        for variant, size, expected in sizes:
+            more = over if repeats and streamed else expected
+            add(
+                "41",
+                variant,
+                lambda t, size=size, call=call: call(t.name, padded(t, size)),
+                splits="huge",
+                live=size > 32 * MIB,
+                **more,
+            )
+        more = over if repeats and streamed else {}
+        add(
+            "42",
+            "the last of 10,000",
+            lambda t, many=many: many([TWIN] * 9_999 + [t]),
+            splits="huge",
+            **more,
+        )
