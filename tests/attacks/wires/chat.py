@@ -79,6 +79,7 @@ WRITER = Writer("chat", plain_sse, around)
 CHAT = WRITER.table
 stream, whole = WRITER.stream, WRITER.whole
 
+whole("01", "name cut by the network", lambda t: whole_call(t.name, t.arguments))
 for cut in range(1, len(CANARY.name)):
     stream(
         "01",
@@ -415,3 +416,4 @@ CHAT.cannot("30 31 32", "this is a trick of Gemini's parts")
 CHAT.cannot("33", "the second candidate is a choice here: 20")
 CHAT.cannot("04 05 06 07 08 09".replace("04 05 06 ", ""), "a whole answer says a name once", ways=["whole"])
 CHAT.cannot("23 25 28 29", "a whole answer says a call once, beside its finish", ways=["whole"])
+CHAT.cannot("37 38", "a whole answer has no events", ways=["whole"])

@@ -49,6 +49,9 @@ def _field(name: bytes) -> Callable[[bytes], bytes]:
     return lambda frame: frame.replace(b"data: ", name, 1)
 
 
+_UNREAD = ("whole labelled wrong", "a whole answer to a request for a stream")
+"""No client reads events that it did not ask for, or none that it did."""
+
 FRAMINGS: dict[str, tuple[Callable[[Sequence[bytes]], list[bytes]], Pair]] = {
     "CR ends lines": (_each(lambda f: _unix(f).replace(b"\n", b"\r")), _ANEW),
     "CRLF ends lines": (_each(lambda f: _unix(f).replace(b"\n", b"\r\n")), _SAME),
@@ -131,7 +134,7 @@ def add_framing(
     ) -> None:
         way = "stream" if stream else "whole"
         denied, twin = differs.get(f"{way} {variant}", differs.get(variant, pair))
-        readable = not {variant, f"{way} {variant}"} & set(unread)
+        readable = not {variant, f"{way} {variant}"} & {*unread, *_UNREAD}
         table.add(
             Attack(
                 id_, variant, "", stream=stream, build=build, denied=denied, twin=twin, sdk=readable, **more

@@ -494,3 +494,4 @@ RESPONSES.cannot("25", "nothing says that the answer finishes but the last event
 RESPONSES.cannot("30 31 32", "this is a trick of Gemini's parts")
 RESPONSES.cannot("05 07 08 09 23 28 29", "a whole answer has no indexes, and says a call once", ways=["whole"])
 RESPONSES.cannot("22", "a whole answer is one document", ways=["whole"])
+RESPONSES.cannot("37 38", "a whole answer has no events", ways=["whole"])

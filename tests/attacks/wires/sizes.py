@@ -20,7 +20,8 @@ def cut_up(text: str) -> list[str]:
 def padded(tool: Tool, size: int) -> str:
     """Arguments of so many bytes."""
     text = f'{{"canary_arg":"{tool.value}","pad":""}}'
-    return text[:-2] + "x" * (size - len(text)) + text[-2:]
+    pad = "word " * (size // 5)  # one letter a million times would be counted for seconds
+    return text[:-2] + pad[: size - len(text)].ljust(size - len(text)) + text[-2:]
 
 
 def add_sizes(
