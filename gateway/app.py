@@ -39,6 +39,7 @@ from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
 from gateway.stages.tool_calls import ToolCalls
 from gateway.stages.tool_results import ToolResults
+from gateway.stages.upstream_state import UpstreamState
 from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
 from gateway.storage.queries.search import TextOf, Unread
@@ -91,6 +92,7 @@ def make_stages(
         Auth(snapshots, keyring.digest),
         Keys(),  # before whatever records
         *features,
+        UpstreamState(),  # before results are read: it knows whose they are
         ToolResults(),
         ToolCalls(),
         Cost(Prices(lambda: snapshots.current.prices), busy),

@@ -203,11 +203,14 @@ class Exchange:
                 self._error_body = bytearray()
             tail = await self._pump(response, relay, limits.gap)
             tail += await self._verdict(relay)
-            if not self._client.begun:
-                await self._begin(response, response.length if self._request.method == "HEAD" else len(tail))
+            if not self._client.begun and self._request.method == "HEAD":
+                await self._begin(response, response.length)
             watch.expect("end", 0.0)
             watch.writing = True  # it is up to the client, and no keep-alive may follow the end
-            await self._client.end(tail)
+            if self._client.begun:
+                await self._client.end(tail)
+            else:
+                await self._client.whole(response.status, self._head(response), tail)
             self._settle(response.status)
             await io.finish(response, _REST)
         finally:
@@ -302,6 +305,10 @@ class Exchange:
 
     async def _begin(self, response: Answer, length: int | None) -> None:
         """Commit to the upstream's status and headers."""
+        await self._client.start(response.status, self._head(response), length)
+
+    def _head(self, response: Answer) -> Headers:
+        """Note that the answer begins, with the upstream's status; return its headers."""
         i = self._i
         now = perf_counter()
         i.first_byte = now
@@ -311,7 +318,7 @@ class Exchange:
         i.status = response.status
         headers = client_headers(response.headers)
         self._add_ours(headers)
-        await self._client.start(response.status, headers, length)
+        return headers
 
     def _add_ours(self, headers: Headers) -> None:
         i = self._i
@@ -383,7 +390,7 @@ class Exchange:
         i = self._i
         i.first_byte = perf_counter()
         i.overhead = (self._sent or i.first_byte) - i.started - self._waited
-        i.status = error.status
+        i.status = i.provider.error_status(error)
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)
-        await self._client.respond(error.status, headers, i.provider.error(error, i.endpoint))
+        await self._client.respond(i.status, headers, i.provider.error(error, i.endpoint))

@@ -24,7 +24,7 @@ async def send(
     limits: Limits,
 ) -> Answer:
     """Send it, and return the head of the answer; ``opaque``: a body that nobody parsed."""
-    headers = sorted_.up
+    headers = i.request.headers(sorted_.up)
     url = i.provider.base_url + i.request.path(i.path)
     if i.query:
         url = f"{url}?{i.query}"

@@ -20,6 +20,8 @@ class MessagesBody(msgspec.Struct, gc=False):
     tools: Raw = Raw(b"")
     mcp_servers: Raw = Raw(b"")
     metadata: Raw = Raw(b"")
+    thread: Raw = Raw(b"")
+    container: Raw = Raw(b"")
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -32,6 +34,19 @@ class CodeSession(msgspec.Struct, gc=False):
     """What newer versions of Claude Code write into ``metadata.user_id``, as JSON text."""
 
     session_id: Any = None
+
+
+class Thread(msgspec.Struct, gc=False):
+    """``thread``: the conversation begins to be kept upstream, or goes on there."""
+
+    type: Any = None
+    previous_message_id: Any = None
+
+
+class Container(msgspec.Struct, gc=False):
+    """``container``, where it is an object: where code runs, and what is in it from earlier turns."""
+
+    id: Any = None
 
 
 class Turn(msgspec.Struct, gc=False):
@@ -56,6 +71,7 @@ class InputBlock(msgspec.Struct, gc=False):
     tool: Raw = Raw(b"")
     tools: Raw = Raw(b"")
     tool_changes: Raw = Raw(b"")
+    mcp_server_name: Any = None
 
 
 class Source(msgspec.Struct, gc=False):
@@ -82,6 +98,13 @@ class ToolDefinition(msgspec.Struct, gc=False):
     input_schema: Raw = Raw(b"")
     mcp_server_name: Any = None
     tools: Raw = Raw(b"")
+    configs: Raw = Raw(b"")
+
+
+class ToolConfig(msgspec.Struct, gc=False):
+    """What ``configs`` of an MCP server's toolset say of one tool."""
+
+    enabled: Any = None
 
 
 class AllowedTools(msgspec.Struct, gc=False):

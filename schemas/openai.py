@@ -135,6 +135,10 @@ class ChatBody(msgspec.Struct, gc=False):
     """OpenRouter: the same, and more."""
     compound_custom: msgspec.Raw = ABSENT
     """Groq: which tools its compound systems may run."""
+    tool_choice: msgspec.Raw = ABSENT
+    store: Any = None
+    deferred: Any = None
+    """xAI: the answer is to be fetched later."""
     prompt_cache_key: Any = None
     user: Any = None
 
@@ -176,6 +180,21 @@ class ToolEntry(msgspec.Struct, gc=False):
     """Of a function that is written flat, and of some tools that a provider runs."""
     function: msgspec.Raw = ABSENT
     custom: msgspec.Raw = ABSENT
+    server_label: Any = None
+    """Of an MCP server, with the next."""
+    allowed_tools: Any = None
+
+
+class AllowedTools(msgspec.Struct, gc=False):
+    """Those that a choice of tools allows."""
+
+    tools: msgspec.Raw = ABSENT
+
+
+class AllowedChoice(msgspec.Struct, gc=False):
+    """``tool_choice`` of the type ``allowed_tools``."""
+
+    allowed_tools: AllowedTools = msgspec.field(default_factory=AllowedTools)
 
 
 class Identified(msgspec.Struct, gc=False):

@@ -27,6 +27,31 @@ class Request(Wire, gc=False):
     instructions: Any = None
     prompt_cache_key: Any = None
     user: Any = None
+    previous_response_id: msgspec.Raw = _ABSENT
+    conversation: msgspec.Raw = _ABSENT
+    prompt: msgspec.Raw = _ABSENT
+    background: Any = None
+    store: Any = None
+    include: msgspec.Raw = _ABSENT
+    reasoning: msgspec.Raw = _ABSENT
+    tool_choice: msgspec.Raw = _ABSENT
+    plugins: msgspec.Raw = _ABSENT
+    """OpenRouter: searches on the provider's side, and more."""
+
+
+class Mention(Wire, gc=False):
+    """As much of an item as tells whether it is only mentioned."""
+
+    type: Any = None
+    id: Any = None
+    role: Any = None
+
+
+class KeptReasoning(Wire, gc=False):
+    """What a reasoning item may say beside its id."""
+
+    encrypted_content: Any = None
+    content: Any = None
 
 
 class Tool(Wire, gc=False):
@@ -42,6 +67,7 @@ class Tool(Wire, gc=False):
     execution: Any = ""
     server_label: Any = ""
     allowed_tools: Any = None
+    require_approval: Any = None
 
 
 class Item(Wire, gc=False):
@@ -69,6 +95,7 @@ class Item(Wire, gc=False):
     output: msgspec.Raw = _ABSENT
     result: msgspec.Raw = _ABSENT
     tools: msgspec.Raw = _ABSENT
+    server_label: Any = ""
 
 
 class Environment(Wire, gc=False):

@@ -203,6 +203,19 @@ STATEFUL = [
     "GET /v1/anthropic/v1/messages/batches/b1/results",
     "POST /v1/gemini/v1beta/models/m:batchGenerateContent",
     "GET /v1/gemini/v1beta/cachedContents",
+    "POST /v1/openai/responses/compact",
+    "POST /v1/openai/responses/resp_1/cancel",
+    "GET /v1/openai/conversations/conv_1/items",
+    "GET /v1/groq/batches/b1",
+    "POST /v1/openai/assistants",
+    "POST /v1/openai/threads/runs",
+    "POST /v1/openai/threads/t1/runs/r1/submit_tool_outputs",
+    "POST /v1/openai/evals/e1/runs",
+    "POST /v1/anthropic/v1/sessions",
+    "GET /v1/anthropic/v1/sessions/s1/events",
+    "POST /v1/gemini/v1beta/batches/b1:cancel",
+    "POST /v1/gemini/v1beta/cachedContents",
+    "POST /v1/gemini/v1beta/interactions",
 ]
 OPAQUE = [
     "POST /v1/openai/files",
@@ -250,6 +263,10 @@ async def test_opaque_endpoints_stay_open_under_policies(gated, line):
         "/v1/gemini/v1beta/models/m:generateConten%74",
         "/v1/gemini/v1beta/openai/chat/completions",
         "/v1/openai/some/new-thing",
+        "/v1/openai/realtime/client_secrets",
+        "/v1/openai/live/sessions",
+        "/v1/gemini/v1beta/auth_tokens",
+        "/v1/gemini/v1beta/models/m:bidiGenerateContent",
     ],
 )
 async def test_unlisted_paths_are_closed_under_policies(gated, target):

@@ -4,7 +4,7 @@ Rules: an adapter does no I/O, never logs, never reads settings. What it does no
 ``Unknown``, so that a vendor's novelty shows up as a metric and, at worst, as a refusal, never as a bypass.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ import msgspec
 from gateway.core.edit import edit, split
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
+from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, duplicate_member
 from gateway.core.view import Completion, Event, Message, Part, Path, Prompt, Text, Tool, ToolResult
 
@@ -25,6 +26,7 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_QUIRKS = Quirks()
+Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
 
 
@@ -54,6 +56,8 @@ class RequestAdapter:
         self.params = params or {}
         """What the endpoint's path matched, percent-decoded."""
         self.quirks = quirks
+        self.earlier_name: Callable[[str], str] = _unknown
+        """Returns the name of a call that the history does not show, by its id; set before ``tool_results`` is read."""
         self._edits: dict[Path, bytes | None] = {}
 
     @property
@@ -70,6 +74,19 @@ class RequestAdapter:
     def tool_results(self) -> Sequence[ToolResult]:
         """Every tool result in the history; parsed on first use."""
         return ()
+
+    @property
+    def hidden(self) -> Sequence[Reference]:
+        """What it leaves to the provider's memory."""
+        return ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the provider will keep the answer, so that a later request can refer to it."""
+        return False
+
+    def forget(self) -> None:
+        """Ask the provider to keep nothing; where a wire has no way to do so, ``keeps`` stays."""
 
     @cached_property
     def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
@@ -145,6 +162,10 @@ class RequestAdapter:
         """Return the path to send, for wires that say the model or the streaming in it."""
         return path
 
+    def headers(self, headers: Headers) -> Headers:
+        """Return the headers to send, for wires that say in them what was edited."""
+        return headers
+
     def require_unique_members(self) -> None:
         """Refuse a body in which a top-level key occurs twice: what was judged must be what is sent."""
         if self.body and (key := duplicate_member(self.body)) is not None:
@@ -154,6 +175,10 @@ class RequestAdapter:
     def compose(cls, model: str, prompt: Prompt) -> bytes:
         """Return the body of a plain request, not streamed."""
         raise NotImplementedError
+
+
+def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known
+    return ""
 
 
 def _named(part: Part, names: dict[str, str]) -> Part:

@@ -9,6 +9,7 @@
     │   ├── BudgetSpent         402
     │   ├── Forbidden           403
     │   ├── NotFound            404
+    │   ├── ReplayNeeded        400
     │   ├── BodyTimeout         408
     │   ├── TooLarge            413
     │   ├── UpgradeRequired     426
@@ -186,6 +187,20 @@ class NotFound(ClientError):
 
     status = 404
     kind = ErrorKind.NOT_FOUND
+
+
+class ReplayNeeded(ClientError):
+    """The request refers to what only the provider has; the client must send all of it.
+
+    Some wires have a status of their own for it.
+    """
+
+    status = 400
+
+    def __init__(self, message: str, member: str = "") -> None:
+        super().__init__(message)
+        self.member = member
+        """What in the body refers to it."""
 
 
 class BodyTimeout(ClientError):

@@ -3,21 +3,23 @@
 - All conditions must hold; without any, it holds.
 - A key that leads nowhere makes every operator false but ``exists`` with ``false``. ``null`` is a value that is there.
 - With ``[*]`` every value that is found must satisfy the operator, with ``any:`` one of them, whatever the operator;
-  elements without the rest of the key count for nothing. ``[*]`` and ``[0]`` are of lists, ``a.b`` of objects. A
-  member whose name holds a dot or a bracket can't be reached, nor what is below a member ``context``.
-- Every scalar has a text form, that of JSON: ``true``, ``false``, ``null``; of numbers the shortest, without a point if
-  it is whole (``1.0`` and ``1`` are ``1``, ``1e3`` is ``1000``, ``-0.0`` is ``0``). Texts are taken as they are: letter
-  case counts, and nothing is normalised.
+  elements without the rest of the key count for nothing. ``[*]`` and ``[0]`` are of lists, ``a.b`` of objects. What
+  can't be reached: a member whose name holds a dot or a bracket, and what is below a member ``context`` at the top.
+- Every scalar has a text form, as JavaScript writes it in JSON: ``true``, ``false``, ``null``; a whole number in digits
+  (``1.0`` is ``1``, ``1e3`` is ``1000``, ``-0.0`` is ``0``), any other in the fewest that tell it from the next, with an
+  exponent below a millionth (``1.5e-7``). Texts are taken as they are: letter case counts, nothing is normalised.
 - Equal are the same text, the same number (``1`` and ``1.0``), the same of ``true`` and ``false`` (which are not ``1``
   and ``0``); a text and a boolean or ``null`` if it is the form of that; a text and a number if the text as a whole is
   a decimal number, and the same one. White space around it, a sign and zeros before it are allowed: tools read such
-  texts as numbers too. Whole numbers are exact; others are what a double holds, larger ones than that beyond all.
+  texts as numbers too. Whole numbers are exact, others as a double holds them; a text of one that is too large for a
+  double is larger than any number.
 - ``gt`` and the like compare numbers, and texts that as a whole are numbers; nothing else is larger or smaller.
 - A list or an object is equal to nothing, begins with nothing and ends with nothing. But ``contains`` and ``regex``
   look into each key and each scalar in it, however deep, lest an argument sent in another shape slip past a block;
-  ``notContains`` is their exact negation, ``notEqual`` that of ``equal``.
-- ``context.teamIds`` holds if the operator does for one team; ``notEqual`` and ``notContains`` only if for all.
-  What is empty in the context is missing.
+  ``notContains`` is the exact negation of ``contains``, ``notEqual`` that of ``equal``. An allow had better ask with
+  ``equal``, ``in`` or ``startsWith``: one good text among bad ones satisfies ``contains`` and ``regex``.
+- ``context.teamIds`` holds if the operator does for one team, ``notEqual`` and ``notContains`` only if for all; after
+  ``any:`` one is enough for these too. What is empty in the context is missing.
 
 The time is linear in what is looked at.
 """

@@ -189,6 +189,10 @@ class Provider:
         """Return our error as a body of this endpoint."""
         raise NotImplementedError
 
+    def error_status(self, error: GatewayError) -> int:
+        """Return the status of our error, where a wire has one of its own for it."""
+        return error.status
+
     def error_kind(self, status: int, body: bytes) -> ErrorKind:
         """Map the upstream's own error to a kind; by default by the status alone."""
         return kind_of_status(status)

@@ -264,7 +264,7 @@ def check_error_bodies(provider: Provider, case: Case, match: Match) -> None:
         tree(body)
         sentence = msgspec.json.encode(error.text)
         case.require(sentence in body, "10 errors", f"the sentence of {error!r} is not in {body!r}")
-        kind = provider.error_kind(error.status, body)
+        kind = provider.error_kind(provider.error_status(error), body)
         case.require(kind is not ErrorKind.UNKNOWN, "10 errors", f"{error!r} reads back as unknown")
         case.compare(error.kind.retryable, kind.retryable, "10 errors", f"retryable of {error!r} as {kind}")
 

@@ -74,6 +74,7 @@ MISSING = [
     ("list[0]", "equal", 1, PATH, True),
     ("list[1]", "equal", 2, PATH, True),
     ("list[2]", "exists", True, PATH, False),
+    ("list[2]", "notEqual", 1, PATH, False),
     ("list[999999999]", "exists", False, PATH, True),
     ("object.a", "equal", 1, PATH, True),
     ("object.b", "notEqual", 1, PATH, False),

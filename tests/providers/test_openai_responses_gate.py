@@ -405,3 +405,23 @@ async def test_what_fails_closed_is_an_error_to_the_sdk():
     sent, _ = gated(sse(CREATED, added(shell("canary")), done(shell("ls")), completed(shell("ls"))))
     with pytest.raises(openai.APIError):
         await final(sent)
+
+
+@pytest.mark.parametrize("named", [{}, {"server_label": "wiki"}])
+def test_a_call_that_awaits_approval_has_its_server_s_names(named):
+    item = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "ask", "arguments": "{}", **named}
+    whole = {"id": RID, "object": "response", "model": "m", "status": "completed", "output": [item]}
+    sent, relay = gated(encode(whole), content_type="application/json")
+    [call] = relay._completion.tool_calls
+    assert set(call.names) == ({"ask", "mcp__wiki__ask", "wiki"} if named else {"ask"})
+    assert b"mcp_approval_request" not in sent
+
+
+def test_a_call_that_awaits_approval_of_two_servers_is_not_released():
+    item = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "ask", "arguments": "{}"}
+    events = [
+        {"type": "response.created", "response": {"id": RID, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "server_label": "wiki"}},
+        {"type": "response.output_item.done", "output_index": 0, "item": {**item, "server_label": "mail"}},
+    ]
+    assert DIFFERS in read(*events)

@@ -6,7 +6,7 @@ https://docs.claude.com/en/api/overview
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl
 
-from gateway.core.errors import ErrorKind, GatewayError
+from gateway.core.errors import ErrorKind, GatewayError, NotFound, ReplayNeeded
 from gateway.core.frames import Frame
 from gateway.core.provider import Endpoint, Match, Provider, UpstreamRequest, provider
 from gateway.core.view import Event
@@ -109,6 +109,10 @@ class Anthropic(Provider):
 
     def error(self, error: GatewayError, endpoint: Endpoint | None) -> bytes:
         return error_body(error)
+
+    def error_status(self, error: GatewayError) -> int:
+        # Its clients read this one as a thread that is not there any more, and send the whole conversation.
+        return NotFound.status if isinstance(error, ReplayNeeded) else error.status
 
     def error_kind(self, status: int, body: bytes) -> ErrorKind:
         return error_kind(status, body)

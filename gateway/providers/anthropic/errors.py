@@ -15,6 +15,7 @@ from gateway.core.errors import (
     NotFound,
     Overloaded,
     RateLimited,
+    ReplayNeeded,
     TooLarge,
     Unauthorized,
     UpgradeRequired,
@@ -31,6 +32,7 @@ _TYPES: tuple[tuple[type[GatewayError], str], ...] = (
     (BudgetSpent, "billing_error"),
     (Forbidden, "permission_error"),
     (NotFound, "not_found_error"),
+    (ReplayNeeded, "not_found_error"),
     (BodyTimeout, "timeout_error"),
     (TooLarge, "request_too_large"),
     (UpgradeRequired, "invalid_request_error"),
@@ -69,7 +71,10 @@ _details = msgspec.json.Decoder(wire.ErrorDetails)
 def error_body(error: GatewayError) -> bytes:
     """Return our error as a body, which is also the payload of an ``error`` event."""
     kind = next(name for cls, name in _TYPES if isinstance(error, cls))
-    body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.text}}
+    said: dict[str, Any] = {"type": kind, "message": error.text}
+    if isinstance(error, ReplayNeeded):
+        said["details"] = {"error_code": "thread_not_found"}
+    body: dict[str, Any] = {"type": "error", "error": said}
     return msgspec.json.encode(body | {"request_id": error.interaction_id or None})
 
 

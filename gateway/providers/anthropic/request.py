@@ -10,37 +10,36 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter
+from gateway.core.reference import Reference
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.anthropic.history import content_parts, read_message
 from gateway.providers.anthropic.lenient import Elements, read, read_text, text
+from gateway.providers.anthropic.tools import brought, declared
 from schemas import anthropic as wire
 
 _MAX_TOKENS = 4096
 _SESSION = re.compile(r"session_([0-9A-Za-z-]+)")
 
-# Of the tools with a version in their type the client runs these; all others, tomorrow's too, run upstream.
-_CLIENT_TOOLS = ("bash_", "text_editor_", "memory_", "computer_", "browser_toolset_")
 _CALLS = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
 # Results of the vendor's own tools hold encrypted content, and must go back as they came.
 _RESULTS = frozenset(("tool_result", "mcp_tool_result"))
 # Types of blocks that bring tools of their own; an escape could hide the word.
 _BRINGING = (b"tool_addition", b"mcp_tool_listing", b"\\u00")
+_COMPACTED = (b"compaction", b"\\u00")
+_BETA = "anthropic-beta"
+_THREADS = "message-threads-"
 
 _any = msgspec.json.Decoder()
 _body = msgspec.json.Decoder(wire.MessagesBody)
 _metadata = msgspec.json.Decoder(wire.Metadata)
 _code_session = msgspec.json.Decoder(wire.CodeSession)
 _source = msgspec.json.Decoder(wire.Source)
-_change = msgspec.json.Decoder(wire.ToolChange)
-_tool = msgspec.json.Decoder(wire.ToolDefinition)
-_allowed = msgspec.json.Decoder(wire.AllowedTools)
+_thread = msgspec.json.Decoder(wire.Thread)
+_container = msgspec.json.Decoder(wire.Container)
 _turns = Elements(wire.Turn)
 _blocks = Elements(wire.InputBlock)
-_entries = Elements(wire.ToolDefinition)
-_servers = Elements(wire.McpServer)
-_names = Elements(str)
 
 
 class MessagesRequest(RequestAdapter):
@@ -56,18 +55,53 @@ class MessagesRequest(RequestAdapter):
         self.model = text(self._body.model)
         self.stream = self._body.stream is True
         self.session = _session(self._body.metadata)
+        self._unthreaded = False
+
+    @cached_property
+    def hidden(self) -> Sequence[Reference]:
+        return tuple(self._hidden())
+
+    def _hidden(self) -> Iterator[Reference]:
+        if (thread := read(_thread, self._body.thread)) and thread.type != "create":
+            yield Reference("answer", "thread", text(thread.previous_message_id))
+        place = read(_container, self._body.container)
+        if container := text(place.id) if place else read_text(self._body.container):
+            yield Reference("context", "container", container)
+        messages = bytes(self._body.messages)
+        if any(word in messages for word in _COMPACTED):
+            for path, block in self._blocks():
+                if block.type == "compaction":
+                    yield Reference("context", f"messages[{path[1]}].content[{path[3]}]")
+                    return
+
+    @property
+    def keeps(self) -> bool:
+        return bool(self._body.thread) and bytes(self._body.thread) != b"null" and not self._unthreaded
+
+    def forget(self) -> None:
+        thread = read(_thread, self._body.thread)
+        if not (
+            thread and thread.previous_message_id
+        ):  # who goes on from an answer leaves out what came before it
+            self._unthreaded = True
+            self.remove(("thread",))
+
+    def headers(self, headers: Headers) -> Headers:
+        if not self._unthreaded:
+            return headers
+        return [
+            (name, left)
+            for name, value in headers
+            if (left := _without_threads(value) if name.lower() == _BETA else value)
+        ]
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        found = [tool for _, entry in _entries.read(self._body.tools) for tool in _tools(entry)]
-        for _, server in _servers.read(self._body.mcp_servers):
-            allowed = read(_allowed, server.tool_configuration)
-            named = [name for _, name in _names.read(allowed.allowed_tools)] if allowed else []
-            found += [Tool(name, server_executed=True) for name in (text(server.name), *named)]
+        found = list(declared(self._body.tools, self._body.mcp_servers))
         messages = bytes(self._body.messages)
         if any(word in messages for word in _BRINGING):
             for _, block in self._blocks():
-                found += _brought(block)
+                found += brought(block)
         # An MCP server is listed both as a server and as a toolset.
         unique = {(tool.name, tool.server_executed, bytes(tool.parameters)): tool for tool in found}
         return [tool for tool in unique.values() if tool.name]
@@ -84,7 +118,8 @@ class MessagesRequest(RequestAdapter):
                 call = text(block.tool_use_id)
                 place = (*path, "content")
                 texts = tuple(_texts(block.content, place))
-                found.append(ToolResult(call, names.get(call, ""), block.is_error is True, place, texts))
+                name = names[call] if call in names else self.earlier_name(call)
+                found.append(ToolResult(call, name, block.is_error is True, place, texts))
         return found
 
     def preamble(self) -> Iterable[Message]:
@@ -123,6 +158,11 @@ class MessagesRequest(RequestAdapter):
                 yield ("messages", number, "content", index), block
 
 
+def _without_threads(betas: str) -> str:
+    """Return a list of betas without the one by which conversations are kept."""
+    return ",".join(beta for beta in betas.split(",") if not beta.strip().startswith(_THREADS))
+
+
 def _session(raw: msgspec.Raw) -> tuple[str, str] | None:
     """Return Claude Code's session: ``user_…_account_…_session_…``, or JSON text in newer versions."""
     metadata = read(_metadata, raw)
@@ -134,39 +174,6 @@ def _session(raw: msgspec.Raw) -> tuple[str, str] | None:
     elif match := _SESSION.search(user):
         found = match[1]
     return (found, "metadata.user_id") if found else None
-
-
-def _tools(entry: wire.ToolDefinition) -> Iterator[Tool]:
-    kind = text(entry.type)
-    if kind in ("", "custom"):
-        yield Tool(text(entry.name), text(entry.description), entry.input_schema)
-        return
-    name = text(entry.name) or text(entry.mcp_server_name) or kind
-    yield Tool(name, text(entry.description), entry.input_schema, not kind.startswith(_CLIENT_TOOLS))
-    yield from _listed(entry.tools)
-
-
-def _listed(raw: msgspec.Raw) -> Iterator[Tool]:
-    """Read the tools that an MCP server listed."""
-    for _, tool in _entries.read(raw):
-        yield Tool(text(tool.name), text(tool.description), tool.input_schema, server_executed=True)
-
-
-def _brought(block: wire.InputBlock) -> Iterator[Tool]:
-    """Read the tools that a block of the history brings."""
-    if block.type == "mcp_tool_listing":
-        yield from _listed(block.tools)
-    elif block.type == "compaction":
-        for _, change in _blocks.read(block.tool_changes):
-            yield from _added(change)
-    else:
-        yield from _added(block)
-
-
-def _added(block: wire.InputBlock) -> Iterator[Tool]:
-    change = read(_change, block.tool) if block.type == "tool_addition" else None
-    if change and (definition := read(_tool, change.definition)):
-        yield from _tools(definition)
 
 
 def _texts(raw: msgspec.Raw, path: Path, *, deep: bool = True) -> Iterator[Text]:

@@ -9,6 +9,7 @@ import msgspec
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
 from gateway.core.media import without_media
+from gateway.core.reference import Reference
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.gemini.history import parts_of, read_message
@@ -53,6 +54,14 @@ class GenerateContentRequest(RequestAdapter):
         return ()
 
     @cached_property
+    def hidden(self) -> Sequence[Reference]:
+        return tuple(
+            Reference("tools", str(path[-1]), string(raw))
+            for path, raw in self._at("cachedContent")
+            if bytes(raw) not in (b"null", b'""')
+        )
+
+    @cached_property
     def tools(self) -> Sequence[Tool]:
         found: list[Tool] = []
         for _, raw in self._at("tools"):
@@ -60,6 +69,8 @@ class GenerateContentRequest(RequestAdapter):
                 for key, value in fields(tool).items():
                     if key in _DECLARATIONS:
                         found += [_declared(declaration) for _, declaration in items(value)]
+                    elif camel(key) == "mcpServers":
+                        found += [_server(server) for _, server in items(value)]
                     elif bytes(value) != b"null":
                         found.append(Tool(camel(key), parameters=value, server_executed=True))
         return tuple(found)
@@ -242,6 +253,10 @@ def _declared(declaration: Raw) -> Tool:
         string(members.get("description")),
         next((raw for raw in schemas if bytes(raw) != b"null"), Raw(b"")),
     )
+
+
+def _server(server: Raw) -> Tool:
+    return Tool(string(fields(server).get("name")) or "mcpServers", parameters=server, server_executed=True)
 
 
 def _part_texts(part: Raw) -> Iterator[str]:

@@ -8,12 +8,14 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.errors import BadRequest
+from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.openai.chat_history import read_message
 from gateway.providers.openai.chat_parts import string
+from gateway.providers.openai.hosted import asked_for, hosted_name, mcp_tools, unique
 from schemas import openai as wire
-from schemas.openai import ChatBody, Function, Identified, ToolEntry
+from schemas.openai import AllowedChoice, ChatBody, Function, ToolEntry
 
 _body = msgspec.json.Decoder(ChatBody)
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -23,7 +25,7 @@ _message = msgspec.json.Decoder(wire.Message).decode
 _part = msgspec.json.Decoder(wire.Part).decode
 _entry = msgspec.json.Decoder(ToolEntry).decode
 _function = msgspec.json.Decoder(Function).decode
-_identified = msgspec.json.Decoder(Identified).decode
+_allowed = msgspec.json.Decoder(AllowedChoice).decode
 
 # Types of tools whose calls the client runs; of all others the provider does. Moonshot asks its client to
 # echo the arguments of a `builtin_function`, so such a call passes through the client too.
@@ -44,6 +46,7 @@ class ChatRequest(RequestAdapter):
             raise BadRequest("The request body is not valid at $.stream: it must be true, false or null.")
         self.stream = bool(read.stream)
         self.model = string(read.model)
+        self._forgets = False
         if key := string(read.prompt_cache_key):
             self.session = (key, "prompt_cache_key")
         elif user := string(read.user):
@@ -61,24 +64,28 @@ class ChatRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        return tuple(self._tools())
+        return tuple(unique(self._tools()))
+
+    @property
+    def hidden(self) -> Sequence[Reference]:
+        return (Reference("deferred", "deferred"),) if self._body.deferred else ()
+
+    @property
+    def keeps(self) -> bool:
+        return bool(self._body.store) and not self._forgets
+
+    def forget(self) -> None:
+        self._forgets = True
+        self.set(("store",), value=False)
 
     def _tools(self) -> Iterator[Tool]:
         body = self._body
         for item in raw_items(body.tools):
-            if (tool := _tool(item)) is not None:
-                yield tool
+            yield from _declared(item)
         for function in elements(body.functions, _function):
             yield Tool(string(function.name), string(function.description), function.parameters)
-        if given(body.web_search_options):
-            yield Tool("web_search", server_executed=True)
-        if given(body.search_parameters) and _search_mode(body.search_parameters) != "off":
-            yield Tool("live_search", server_executed=True)
-        for plugin in elements(body.plugins, _identified):
-            yield Tool(string(plugin.id), server_executed=True)
-        if given(body.compound_custom):
-            for name in _enabled_tools(body.compound_custom):
-                yield Tool(name, server_executed=True)
+        yield from asked_for(body, (self.model, *self.other_models))
+        yield from (tool for tool in _chosen(body.tool_choice) if tool.server_executed)
 
     @cached_property
     def _messages(self) -> list[wire.Message | None]:
@@ -205,18 +212,35 @@ def elements(raw: msgspec.Raw, decode: Any) -> Iterator[Any]:
             yield element
 
 
-def _tool(item: msgspec.Raw) -> Tool | None:
+def _declared(item: msgspec.Raw) -> Iterator[Tool]:
     entry = lenient(_entry, item)
     if entry is None:
-        return None
+        return
     type_ = string(entry.type)
+    if type_ == "mcp":
+        yield from mcp_tools(string(entry.server_label), entry.allowed_tools)
+        return
     if type_ not in _CLIENT_TOOLS:
-        return Tool(type_, server_executed=True)
+        yield Tool(hosted_name(type_), server_executed=True)
+        return
     # Some servers also take a function whose members stand in the entry itself.
     for raw in (entry.function, entry.custom, item):
         if (function := lenient(_function, raw)) is not None:
-            return Tool(string(function.name), string(function.description), function.parameters)
-    return None
+            yield Tool(string(function.name), string(function.description), function.parameters)
+            return
+
+
+def _chosen(choice: msgspec.Raw) -> Iterator[Tool]:
+    """List the tools that a choice names."""
+    entry = lenient(_entry, choice)
+    if entry is None:
+        return
+    if entry.type != "allowed_tools":
+        yield from _declared(choice)
+        return
+    allowed = lenient(_allowed, choice)
+    for item in raw_items(allowed.allowed_tools.tools) if allowed else ():
+        yield from _declared(item)
 
 
 def _texts(content: msgspec.Raw, path: Path) -> Iterator[Text]:
@@ -246,15 +270,3 @@ def prompt(raw: msgspec.Raw) -> Iterator[Message]:
 
 def _compact(value: Any) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
-
-
-def _search_mode(raw: msgspec.Raw) -> Any:
-    value = lenient(_any, raw)
-    return value.get("mode") if isinstance(value, dict) else None
-
-
-def _enabled_tools(raw: msgspec.Raw) -> list[str]:
-    value = lenient(_any, raw)
-    tools = value.get("tools") if isinstance(value, dict) else None
-    names = tools.get("enabled_tools") if isinstance(tools, dict) else None
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

@@ -17,6 +17,7 @@ from gateway.core.errors import (
     NotFound,
     Overloaded,
     RateLimited,
+    ReplayNeeded,
     TooLarge,
     Unauthorized,
     UpgradeRequired,
@@ -35,6 +36,7 @@ _OURS: tuple[tuple[type[GatewayError], str, str], ...] = (
     (BudgetSpent, "usage_limit_exceeded", "token_cost_limit_exceeded"),
     (Forbidden, "permission_error", "permission_denied"),
     (NotFound, "not_found_error", "not_found"),
+    (ReplayNeeded, "invalid_request_error", "previous_response_not_found"),
     (BodyTimeout, "timeout_error", "request_timeout"),
     (TooLarge, "request_too_large", "request_too_large"),
     (UpgradeRequired, "invalid_request_error", "upgrade_required"),
@@ -51,7 +53,8 @@ def error_object(error: GatewayError) -> dict[str, Any]:
     """Return the value of the ``error`` member."""
     for cls, kind, code in _OURS:
         if isinstance(error, cls):
-            return {"message": error.text, "type": kind, "code": code, "param": None}
+            param = error.member or None if isinstance(error, ReplayNeeded) else None
+            return {"message": error.text, "type": kind, "code": code, "param": param}
     raise AssertionError(error)
 
 

@@ -49,6 +49,7 @@ class ResponsesResponse(ResponseAdapter):
             "output_index",
             "part",
             "response",
+            "server_label",
             "type",
         }
     )

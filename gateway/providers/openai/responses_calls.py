@@ -12,6 +12,7 @@ import msgspec
 from gateway.core.adapter import RequestAdapter
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import Event, ToolCallDelta, Unknown
+from gateway.providers.openai.hosted import qualified
 from gateway.providers.openai.responses_items import (
     CALLS,
     CLIENT_CALLS,
@@ -24,6 +25,7 @@ from gateway.providers.openai.responses_items import (
 from schemas import openai_responses as wire
 
 _PIECEWISE = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request")
+_APPROVAL = "mcp_approval_request"
 DIFFERS = Unknown("restated call differs")
 """Two places of an answer say different things of one call."""
 
@@ -82,8 +84,7 @@ class Call:
         differs = (name or self._name, namespace or self._namespace) != (self._name, self._namespace)
         aliases: tuple[str, ...] = ()
         if self._namespace and known != (self._name, self._namespace):
-            # Clients that know no namespaces are told of such a tool under one of these names.
-            aliases = tuple(f"{self._namespace}{mark}{self._name}" for mark in (".", "__", ""))
+            aliases = self._aliases()
         rest = ""
         if arguments is not None:
             if complete:
@@ -94,6 +95,13 @@ class Call:
         yield self.event(self._name if not known[0] else "", rest, aliases)
         if differs:
             yield DIFFERS
+
+    def _aliases(self) -> tuple[str, ...]:
+        """Return other names of a tool that is one of several under a name of their own."""
+        if self.kind == _APPROVAL:
+            return qualified(self._namespace, self._name), self._namespace
+        # Clients that know no namespaces are told of such a tool under one of these names.
+        return tuple(f"{self._namespace}{mark}{self._name}" for mark in (".", "__", ""))
 
     def event(self, name: str = "", arguments: str = "", aliases: tuple[str, ...] = ()) -> ToolCallDelta:
         """Return an event of this call."""
@@ -235,7 +243,8 @@ class Calls:
         name = CALLS[item.type] or text(item.name)
         if name == "computer":
             name = computer_name(self._request.tools)
-        yield from call.state(name, arguments(item), text(item.namespace), complete=complete)
+        namespace = text(item.server_label if item.type == _APPROVAL else item.namespace)
+        yield from call.state(name, arguments(item), namespace, complete=complete)
 
     def of(self, event: wire.Event, place: int, kind: str) -> tuple[Call, bool]:
         """Return the call that an event belongs to, and whether the event says of it what can't be."""

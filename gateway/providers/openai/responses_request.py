@@ -8,8 +8,18 @@ import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
 from gateway.core.media import without_media
+from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.openai.hosted import (
+    hosted_name,
+    mcp_tools,
+    plugins,
+    qualified,
+    searching,
+    unique,
+    value,
+)
 from gateway.providers.openai.responses_history import failed, read_message
 from gateway.providers.openai.responses_items import (
     CLIENT_CALLS,
@@ -21,6 +31,7 @@ from gateway.providers.openai.responses_items import (
     string,
     text,
 )
+from gateway.providers.openai.responses_state import ENCRYPTED, bare_reasoning, is_conversation, references
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw
@@ -49,8 +60,28 @@ class ResponsesRequest(RequestAdapter):
         self.model = text(self._request.model)
         self.stream = self._request.stream or False
         for name in ("user", "prompt_cache_key"):
-            if value := text(getattr(self._request, name)):
-                self.session = (value, name)
+            if said := text(getattr(self._request, name)):
+                self.session = (said, name)
+        self._forgets = self._request.store is False
+
+    @cached_property
+    def hidden(self) -> Sequence[Reference]:
+        return tuple(references(self._request))
+
+    @property
+    def keeps(self) -> bool:
+        return not self._forgets or is_conversation(self._request)
+
+    def forget(self) -> None:
+        self._forgets = True
+        self.set(("store",), value=False)
+        # What is not kept has to come back whole, and what was not kept can't be looked up.
+        include = value(self._request.include)
+        asked = include if isinstance(include, list) else []
+        if isinstance(value(self._request.reasoning), dict) and ENCRYPTED not in asked:
+            self.set(("include",), [*asked, ENCRYPTED])
+        for index in bare_reasoning(self._request.input):
+            self.remove(("input", index))
 
     @property
     def other_models(self) -> Sequence[str]:
@@ -58,15 +89,20 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        return tuple(self._tools())
+        return tuple(unique(self._tools()))
 
     def _tools(self) -> Iterator[Tool]:
         for raw in elements(self._request.tools):
             yield from _declared(raw)
         for _, item in self._items:
             if item.type in _TOOL_SOURCES:
+                label = text(item.server_label)
                 for raw in elements(item.tools):
-                    yield from _declared(raw, upstream=item.type == "mcp_list_tools")
+                    yield from _listed(label, raw) if item.type == "mcp_list_tools" else _declared(raw)
+        yield from plugins(self._request.plugins)
+        yield from searching((self.model, *self.other_models))
+        # A stored prompt may bring tools that only a choice shows.
+        yield from (tool for tool in _chosen(self._request.tool_choice) if tool.server_executed)
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
@@ -90,11 +126,18 @@ class ResponsesRequest(RequestAdapter):
                     name = computer_name(self.tools)
                 names.update((key, name) for key in (text(item.call_id), text(item.id)) if key)
             elif member := OUTPUTS.get(item.type):
-                value = item.result if member == "result" else item.output
-                if item.type == "mcp_call" and bytes(value) in (b"", b"null"):
+                content = item.result if member == "result" else item.output
+                if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
                     continue  # a call that is not answered yet
-                results.append(_result(item, value, ("input", index, member), names))
+                results.append(self._result(item, content, ("input", index, member), names))
         return tuple(results)
+
+    def _result(self, item: wire.Item, content: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
+        call = text(item.call_id) or text(item.id)
+        # What an output says of its own name is the client's word; a call that holds its result says both.
+        own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
+        name = names.get(call) or own or self.earlier_name(call)
+        return ToolResult(call, name, failed(item), path, tuple(_blocks(content, path)))
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
         index = result.path[1] if len(result.path) > 1 else None
@@ -146,26 +189,46 @@ class ResponsesRequest(RequestAdapter):
         return msgspec.json.encode(body)
 
 
-def _declared(raw: _Raw, *, upstream: bool = False) -> Iterator[Tool]:
+def _declared(raw: _Raw) -> Iterator[Tool]:
     """List what one declaration declares; most declare one tool."""
     try:
         tool = _TOOL.decode(raw)
     except UNREADABLE:
         return
     kind = text(tool.type)
-    name = text(tool.name)
-    description = text(tool.description)
     if kind == "namespace":
         for inner in elements(tool.tools):
             yield from _declared(inner)
     elif kind == "mcp":
-        yield Tool(text(tool.server_label) or kind, description, server_executed=True)
-        for allowed in _allowed(tool.allowed_tools):
-            yield Tool(allowed, server_executed=True)
+        approved = tool.require_approval == "always"
+        yield from mcp_tools(text(tool.server_label), tool.allowed_tools, approved=approved)
     else:
-        parameters = tool.input_schema if upstream else tool.parameters
-        given = parameters if bytes(parameters) != b"null" else _Raw(b"")
-        yield Tool(name or kind, description, given, upstream or not _client_runs(kind, tool))
+        name = text(tool.name) or hosted_name(kind)
+        yield Tool(name, text(tool.description), _schema(tool.parameters), not _client_runs(kind, tool))
+
+
+def _listed(label: str, raw: _Raw) -> Iterator[Tool]:
+    """Read a tool that an MCP server listed."""
+    try:
+        tool = _TOOL.decode(raw)
+    except UNREADABLE:
+        return
+    name = qualified(label, text(tool.name))
+    yield Tool(name, text(tool.description), _schema(tool.input_schema), server_executed=True)
+
+
+def _schema(raw: _Raw) -> _Raw:
+    return raw if bytes(raw) != b"null" else _Raw(b"")
+
+
+def _chosen(raw: _Raw) -> Iterator[Tool]:
+    """List the tools that a choice names."""
+    try:
+        choice = _TOOL.decode(raw)
+    except UNREADABLE:
+        return
+    for named in elements(choice.tools) if choice.type == "allowed_tools" else [raw]:
+        yield from _declared(named)
 
 
 def _client_runs(kind: str, tool: wire.Tool) -> bool:
@@ -174,18 +237,6 @@ def _client_runs(kind: str, tool: wire.Tool) -> bool:
     if kind == "tool_search":
         return bool(tool.execution == "client")
     return kind in _CLIENT_TOOLS or kind.startswith("computer")
-
-
-def _allowed(value: Any) -> list[str]:
-    """Return the tools of an MCP server that a request names."""
-    names = value.get("tool_names") if isinstance(value, dict) else value
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-def _result(item: wire.Item, value: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
-    call = text(item.call_id) or text(item.id)
-    name = names.get(call) or FIXED_NAMES.get(item.type) or text(item.name)
-    return ToolResult(call, name, failed(item), path, tuple(_blocks(value, path)))
 
 
 def _blocks(raw: _Raw, path: Path) -> Iterator[Text]:

@@ -1,0 +1,106 @@
+"""Tools that a provider runs itself, as requests in OpenAI's formats ask for them: by their types, and in passing."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from gateway.core.strict import UNREADABLE
+from gateway.core.view import Tool
+from schemas.openai import ChatBody
+
+_decode = msgspec.json.Decoder().decode
+
+_VERSION = re.compile(r"(_preview)?(_\d{4}_\d{2}_\d{2})?")
+_VENDOR = "openrouter:"
+_SEARCH = "web_search"
+_ONLINE = ":online"
+"""OpenRouter: what makes any model search the web, as this plugin does."""
+_WEB_PLUGIN = "web"
+_COMPOUND = re.compile(r"(groq/)?compound(-.+)?")
+_COMPOUND_TOOLS = (_SEARCH, "visit_website", "code_interpreter", "browser_automation", "wolfram_alpha")
+"""What Groq's compound systems may run if a request does not say which of them."""
+
+
+def unique(tools: Iterable[Tool]) -> Iterator[Tool]:
+    """Leave out what the provider runs and was listed before: requests ask for some in several ways."""
+    seen = set()
+    for tool in tools:
+        if not tool.server_executed:
+            yield tool
+        elif tool.name not in seen:
+            seen.add(tool.name)
+            yield tool
+
+
+def hosted_name(kind: str) -> str:
+    """Return the name of a tool that is known by its type, whatever its version: the one that its calls have."""
+    kind = kind.removeprefix(_VENDOR)
+    if kind.startswith(_SEARCH) and _VERSION.fullmatch(kind, len(_SEARCH)):
+        return _SEARCH
+    return kind
+
+
+def mcp_tools(label: str, allowed: Any, *, approved: bool = False) -> Iterator[Tool]:
+    """List an MCP server and those of its tools that a request names.
+
+    ``approved``: the client is asked before each call, so that a call can be judged when it comes.
+    """
+    yield Tool(label or "mcp", server_executed=not approved)
+    names = allowed.get("tool_names") if isinstance(allowed, dict) else allowed
+    for name in names if isinstance(names, list) else ():
+        if isinstance(name, str):
+            yield Tool(qualified(label, name), server_executed=not approved)
+
+
+def qualified(label: str, name: str) -> str:
+    """Return the name of an MCP server's tool, with the server's."""
+    return f"mcp__{label}__{name}" if label else name
+
+
+def plugins(raw: msgspec.Raw) -> Iterator[Tool]:
+    """List OpenRouter's plugins, and those of others who write mere names."""
+    found = value(raw)
+    for plugin in found if isinstance(found, list) else ():
+        name = plugin.get("id") if isinstance(plugin, dict) else plugin
+        if (
+            isinstance(name, str)
+            and name
+            and not (isinstance(plugin, dict) and plugin.get("enabled") is False)
+        ):
+            yield Tool(_SEARCH if name == _WEB_PLUGIN else name, server_executed=True)
+
+
+def searching(models: Iterable[str]) -> Iterator[Tool]:
+    """List the search that a model's name asks for."""
+    if any(model.endswith(_ONLINE) for model in models):
+        yield Tool(_SEARCH, server_executed=True)
+
+
+def asked_for(body: ChatBody, models: Iterable[str]) -> Iterator[Tool]:
+    """List what a request asks for outside its tools; ``models``: all that may answer it."""
+    models = tuple(models)
+    if value(body.web_search_options) is not None:
+        yield Tool(_SEARCH, server_executed=True)
+    search = value(body.search_parameters)
+    if search is not None and not (isinstance(search, dict) and search.get("mode") == "off"):
+        yield Tool("live_search", server_executed=True)
+    yield from plugins(body.plugins)
+    yield from searching(models)
+    custom = value(body.compound_custom)
+    tools = custom.get("tools") if isinstance(custom, dict) else None
+    names = tools.get("enabled_tools") if isinstance(tools, dict) else None
+    if not isinstance(names, list):
+        names = _COMPOUND_TOOLS if any(_COMPOUND.fullmatch(model) for model in models) else ()
+    for name in names:
+        if isinstance(name, str):
+            yield Tool(name, server_executed=True)
+
+
+def value(raw: msgspec.Raw) -> Any:
+    """Return a member's value; None for one that is absent, null, or can't be read."""
+    try:
+        return _decode(raw) if raw else None
+    except UNREADABLE:
+        return None
