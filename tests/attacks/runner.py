@@ -15,6 +15,7 @@ from gateway.core import snapshot
 from gateway.core.errors import GatewayError, UpstreamProtocol
 from gateway.core.interaction import Interaction, Principal, new_id
 from gateway.core.policies import Guard
+from gateway.core.relay import Relay
 from gateway.origin import Answer
 from gateway.relaying import relay_for
 from gateway.settings import Settings
@@ -99,32 +100,38 @@ def answer(attack: Attack) -> Answer:
     return Answer(200, known, nothing, nothing)
 
 
+def relay(attack: Attack, kind: Kind) -> tuple[Relay, Interaction]:
+    """The relay of an answer whose head has come."""
+    i = admitted(attack.dialect, kind, stream=attack.stream, **attack.request)
+    return relay_for(i, answer(attack), guard(kind)[0], asked=False), i
+
+
 def play(attack: Attack, kind: Kind, chunks: Sequence[bytes]) -> Played:
     """Feed an answer, ask for the verdict, and end it: what a gateway's exchange does, without its sockets."""
     i = admitted(attack.dialect, kind, stream=attack.stream, **attack.request)
     settings, _ = guard(kind)
-    relay = None
+    being = None
     out = b""
     try:
         head = answer(attack)
-        relay = relay_for(i, head, settings, asked=False)
+        being = relay_for(i, head, settings, asked=False)
         for chunk in chunks:
-            out += relay.feed(chunk)
-            if relay.stopped:
+            out += being.feed(chunk)
+            if being.stopped:
                 break
-        if not relay.stopped:
-            out += relay.close()
-        if relay.failure is not None:
-            raise relay.failure
-        if not relay.complete:
+        if not being.stopped:
+            out += being.close()
+        if being.failure is not None:
+            raise being.failure
+        if not being.complete:
             raise UpstreamProtocol("The upstream ended its answer before it was complete.")
-        if relay.held:
+        if being.held:
             run(ToolCalls().on_tool_calls(i))
-            out += relay.release() if i.refusal is None else relay.refuse(i.refusal)
+            out += being.release() if i.refusal is None else being.refuse(i.refusal)
     except GatewayError as error:
         i.fail(error)
         sse = bool(out) and attack.dialect != "gemini_array"
-        ending = relay.fail(error) if relay is not None and out else i.provider.error(error, i.endpoint)
+        ending = being.fail(error) if being is not None and out else i.provider.error(error, i.endpoint)
         return Played(out + (ending or b""), sse, ending is not None, error, i)
     content_type = head.headers.get("content-type", "")
     return Played(out, content_type.startswith("text/event-stream"), True, None, i)

@@ -1,21 +1,18 @@
 """Every attack on an answer once through a real gateway, with the vendors' clients as judges."""
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.attacks import policies, reader
+from tests.attacks import reader
 from tests.attacks.catalog import ATTACKS
 from tests.attacks.live import keep, kind_for, play, reads
 from tests.attacks.model import (
     BROKEN,
     FAILED,
-    KINDS,
     PASSES,
     REFUSED,
     STOPPED,
@@ -25,12 +22,11 @@ from tests.attacks.model import (
     ending,
 )
 from tests.attacks.sdk_replay import Clients, wrong
-from tests.clients.scripted import Scripted, scripted
 from tests.harness import sinks
 from tests.harness.client import Exchange
 from tests.harness.dialects import DIALECTS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 LIVE = [attack for attack in ATTACKS if attack.live]
 OUTCOMES = {
     REFUSED: {"policy_blocked"},
@@ -41,19 +37,6 @@ OUTCOMES = {
     STOPPED: {"ok"},
 }
 Told = dict[str, tuple[str, Attack, Kind]]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def gateways(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[Kind, Scripted]]:
-    """One gateway for each kind of policies."""
-    folder = tmp_path_factory.mktemp("attacks")
-    async with contextlib.AsyncExitStack() as stack:
-        running: dict[Kind, Scripted] = {}
-        for kind in KINDS:
-            file = folder / f"{kind}.toml"
-            file.write_text(policies.TOML[kind])
-            running[kind] = await stack.enter_async_context(scripted({"GATEWAY_CONFIG": str(file)}))
-        yield running
 
 
 @pytest.fixture(scope="module")

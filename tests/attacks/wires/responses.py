@@ -311,16 +311,22 @@ for variant, own in _OWN.items():
     more: dict[str, Any] = {"twin": None}
     stream("19", variant, lambda t, own=own: [added(own(t)), done(own(t)), completed(own(t))], **more)
     whole("19", variant, lambda t, own=own: body(own(t)), **more)
-for variant, kind in (("an approval of a remote tool", "mcp_approval_request"),):
-    approval = lambda t, kind=kind: {  # noqa: E731  # used twice below
-        "type": kind,
-        "id": "mcpr_1",
-        "server_label": "s",
-        "name": t.name,
-        "arguments": t.arguments,
-    }
-    stream("19", variant, lambda t: [added(approval(t)), done(approval(t)), completed(approval(t))])
-    whole("19", variant, lambda t: body(approval(t)))
+
+
+def approval(tool: Tool) -> dict[str, Any]:
+    said = {"server_label": "s", "name": tool.name, "arguments": tool.arguments}
+    return {"type": "mcp_approval_request", "id": "mcpr_1", **said}
+
+
+# It is judged under its server's names too, which only their own policies allow.
+more = {"twin": {"list": REFUSED, "untrusted": REFUSED, "": PASSES}}
+stream(
+    "19",
+    "an approval of a remote tool",
+    lambda t: [added(approval(t)), done(approval(t)), completed(approval(t))],
+    **more,
+)
+whole("19", "an approval of a remote tool", lambda t: body(approval(t)), **more)
 stream(
     "22",
     "in the event that begins the response",
