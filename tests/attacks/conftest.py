@@ -31,3 +31,12 @@ async def judging(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
     async with scripted({"GATEWAY_CONFIG": str(file)}, "tests.attacks.judging") as running:
         running.gateway.tolerated += ["a test has provoked this", "a stage failed to judge", "TimeoutError"]
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="package", scope="package")
+async def impatient(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scripted]:
+    """A gateway that waits half a second for the next bytes of an answer."""
+    file = tmp_path_factory.mktemp("impatient") / "gateway.toml"
+    file.write_text(policies.TOML["name"])
+    async with scripted({"GATEWAY_CONFIG": str(file), "GATEWAY_TIMEOUTS_GAP": "0.5"}) as running:
+        yield running

@@ -121,7 +121,9 @@ def check_no_canary(data: bytes, answer: Read | None) -> None:
         lower = rest.lower()
         assert KEY.encode() not in lower, f"an argument left: {rest[-300:]!r}"
         assert not any(part in rest for part in _THREES), f"an argument left: {rest[-300:]!r}"
-        assert b"canary" not in lower.replace(b"the canary stays where it is", b""), f"the name left: {rest[-300:]!r}"
+        assert b"canary" not in lower.replace(b"the canary stays where it is", b""), (
+            f"the name left: {rest[-300:]!r}"
+        )
 
 
 def said(dialect: str, answer: Read) -> str:
@@ -174,7 +176,10 @@ def check_finished(dialect: str, answer: Read, *, stream: bool) -> None:
         if stream:
             assert last["type"] == answer.names[-1] or not answer.names[-1]
             assert last["type"] in ("response.completed", "response.incomplete"), last["type"]
-            assert all(name in ("", "error", payload["type"]) for name, payload in zip(answer.names, payloads, strict=True))
+            assert all(
+                name in ("", "error", payload["type"])
+                for name, payload in zip(answer.names, payloads, strict=True)
+            )
             last = last["response"]
         assert last["status"] in ("completed", "incomplete"), last["status"]
     elif dialect == "anthropic":
@@ -190,5 +195,7 @@ def check_finished(dialect: str, answer: Read, *, stream: bool) -> None:
         ended = [payload["index"] for payload in payloads if payload["type"] == "content_block_stop"]
         assert sorted(ended) == begun, (begun, ended)
     else:
-        reasons = [c["finishReason"] for p in payloads for c in p.get("candidates") or () if "finishReason" in c]
+        reasons = [
+            c["finishReason"] for p in payloads for c in p.get("candidates") or () if "finishReason" in c
+        ]
         assert reasons[-1] == "STOP", reasons

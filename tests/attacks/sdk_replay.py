@@ -8,7 +8,7 @@ It needs nothing but the clients and the standard library.
 """
 
 import importlib
-import json
+import json  # noqa: TID251  # run where nothing else may be installed
 import os
 import re
 import socket
@@ -124,7 +124,7 @@ class Clients:
         try:
             for shown in getattr(self, f"_{dialect}")(stream=stream, seen=seen):
                 seen.calls += calls_in(shown)
-        except Exception as error:  # noqa: BLE001  # whatever a client raises is what the application sees
+        except Exception as error:  # whatever a client raises is what the application sees
             seen.error = f"{type(error).__name__}: {error}"[:500]
         return seen
 
@@ -190,7 +190,9 @@ def wrong(seen: Seen, ending: str, *, reads: bool) -> str:
 
 def main(folder: str) -> int:
     """Replay every recorded answer; return how many the clients read otherwise than they should."""
-    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_AUTH_TOKEN")) or "proxy" in name.lower()]:
+    for name in [
+        name for name in os.environ if name.endswith(("_API_KEY", "_AUTH_TOKEN")) or "proxy" in name.lower()
+    ]:
         del os.environ[name]  # none of the developer's own
     clients = Clients()
     bad = count = 0
@@ -200,9 +202,9 @@ def main(folder: str) -> int:
         count += 1
         if problem := wrong(seen, told["ending"], reads=told["reads"]):
             bad += 1
-            print(f"{told['name']}: {problem}")
-    told = ", ".join(f"{name} {version}" for name, version in clients.versions.items())
-    print(f"{count} answers of a gateway, read by {told}: {bad} wrong")
+            sys.stdout.write(f"{told['name']}: {problem}\n")
+    versions = ", ".join(f"{name} {version}" for name, version in clients.versions.items())
+    sys.stdout.write(f"{count} answers of a gateway, read by {versions}: {bad} wrong\n")
     clients.close()
     return 1 if bad or not count else 0
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.attacks.model import BROKEN, PASSES, REFRAMED, REFUSED, STOPPED, TWIN, UNJUDGED, Item, Raw, Tool
+from tests.attacks.model import PASSES, REFRAMED, REFUSED, STOPPED, TWIN, UNJUDGED, Item, Raw, Tool
 from tests.attacks.wires.content import add_content
 from tests.attacks.wires.framing import add_framing
 from tests.attacks.wires.payloads import Writer, dumps, named_sse
@@ -92,7 +92,7 @@ ANTHROPIC = WRITER.table
 stream, whole = WRITER.stream, WRITER.whole
 TORN: dict[str, Any] = {"denied": UNJUDGED, "twin": UNJUDGED}
 
-stream("01", "name cut by the network", lambda t: call(t))
+stream("01", "name cut by the network", call)
 whole("01", "name cut by the network", lambda t: whole_call(t.name, t.arguments))
 for cut in range(14, 40, 4):
     stream(
@@ -141,7 +141,12 @@ stream(
 )
 stream("03", "two calls", lambda t: [*call(TWIN), *call(t, 2, "toolu_2")])
 whole("03", "two calls", lambda t: body(block(TWIN, input=TWIN.input), block(t, "toolu_2", input=t.input)))
-stream("04", "a second block with the index of the first", lambda t: [*call(TWIN), *call(t, 1, "toolu_2")], **TORN)
+stream(
+    "04",
+    "a second block with the index of the first",
+    lambda t: [*call(TWIN), *call(t, 1, "toolu_2")],
+    **TORN,
+)
 stream(
     "04",
     "before the first has ended",
@@ -199,12 +204,21 @@ stream(
 stream(
     "22",
     "in a second one",
-    lambda t: [*opening(), {"type": "message_start", "message": message([block(t, input=t.input)])}, reason(), STOP],
+    lambda t: [
+        *opening(),
+        {"type": "message_start", "message": message([block(t, input=t.input)])},
+        reason(),
+        STOP,
+    ],
     all_of_it=True,
     **TORN,
 )
 stream("23", "no deltas", lambda t: [begin(1, block(t, input=t.input)), stop(1)])
-stream("23", "the same again in deltas", lambda t: [begin(1, block(t, input=t.input)), grow(1, t.arguments), stop(1)])
+stream(
+    "23",
+    "the same again in deltas",
+    lambda t: [begin(1, block(t, input=t.input)), grow(1, t.arguments), stop(1)],
+)
 stream(
     "23",
     "other deltas",
@@ -220,7 +234,12 @@ for variant, odd in (
     whole("24", f"unknown {variant}", lambda t, odd=odd: body(odd(t)), **TORN)
 stream("24", "unknown event", lambda t: [{**begin(1, block(t, input=t.input)), "type": "tool_start"}], **TORN)
 stream("25", "after the reason", lambda t: [reason("end_turn"), *call(t)], **TORN)
-stream("25", "with the reason of a text", lambda t: [*opening(), *call(t), reason("end_turn"), STOP], all_of_it=True)
+stream(
+    "25",
+    "with the reason of a text",
+    lambda t: [*opening(), *call(t), reason("end_turn"), STOP],
+    all_of_it=True,
+)
 stream(
     "26",
     "after message_stop",
@@ -237,7 +256,9 @@ stream(
     denied=STOPPED,
     twin=STOPPED,
 )
-whole("26", "a second document", lambda t: dumps(body(why="end_turn")) + whole_call(t.name, t.arguments), **TORN)
+whole(
+    "26", "a second document", lambda t: dumps(body(why="end_turn")) + whole_call(t.name, t.arguments), **TORN
+)
 stream("29", "pieces without a block", lambda t: [grow(1, t.arguments), stop(1)], **TORN)
 stream("29", "a block that nobody closes", lambda t: [begin(1, block(t)), grow(1, t.arguments)], **TORN)
 
@@ -246,7 +267,13 @@ def tagged(tool: Tool) -> str:
     return f'<tool_call>{{"name": "{tool.name}", "arguments": {tool.arguments}}}</tool_call>'
 
 
-stream("54", "in tags", lambda t: [START, *text(tagged(t)), reason("end_turn"), STOP], all_of_it=True, denied=PASSES)
+stream(
+    "54",
+    "in tags",
+    lambda t: [START, *text(tagged(t)), reason("end_turn"), STOP],
+    all_of_it=True,
+    denied=PASSES,
+)
 whole("54", "in tags", lambda t: message([{"type": "text", "text": tagged(t)}], "end_turn"), denied=PASSES)
 
 
@@ -270,29 +297,39 @@ add_framing(
 
 def _named(kind: str) -> Any:
     return lambda t: [
-        Raw(frame.replace(frame.partition(b"\n")[0], b"event: " + kind.encode(), 1)) for frame in frames(t)[4:-2]
+        Raw(frame.replace(frame.partition(b"\n")[0], b"event: " + kind.encode(), 1))
+        for frame in frames(t)[4:-2]
     ]
 
 
 for kind in ("ping", "message_delta", "content_block_delta", "foo"):
     stream("37", f"a call named {kind}", _named(kind), twin=REFRAMED)
-stream("37", "a call without a name", lambda t: [Raw(b"data: " + frame.partition(b"data: ")[2]) for frame in frames(t)[4:-2]], twin=REFRAMED)
+stream(
+    "37",
+    "a call without a name",
+    lambda t: [Raw(b"data: " + frame.partition(b"data: ")[2]) for frame in frames(t)[4:-2]],
+    twin=REFRAMED,
+)
 stream(
     "37",
     "a ping named as a call",
-    lambda t: [Raw(frame.replace(b'"type":"content_block_start"', b'"type":"ping"')) for frame in frames(t)[4:-2]],
+    lambda t: [
+        Raw(frame.replace(b'"type":"content_block_start"', b'"type":"ping"')) for frame in frames(t)[4:-2]
+    ],
     **TORN,
 )
 add_sizes(
     WRITER,
     in_stream,
-    lambda name, arguments: whole_call(name, arguments),
+    whole_call,
     lambda tools: [
         event
         for number, tool in enumerate(tools)
         for event in (begin(number + 1, block(tool, f"toolu_{number}", input=tool.input)), stop(number + 1))
     ],
-    lambda tools: body(*(block(tool, f"toolu_{number}", input=tool.input) for number, tool in enumerate(tools))),
+    lambda tools: body(
+        *(block(tool, f"toolu_{number}", input=tool.input) for number, tool in enumerate(tools))
+    ),
 )
 ANTHROPIC.cannot("07 08", "a block says its name once, and no client reads one anywhere else")
 ANTHROPIC.cannot("17 18", "there are neither legacy calls nor free text for tools")

@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.attacks.model import CANARY, FAILED, PASSES, REFRAMED, REFUSED, STOPPED, TWIN, UNJUDGED, Expected, Item, Raw, Tool
+from tests.attacks.model import (
+    CANARY,
+    FAILED,
+    PASSES,
+    REFRAMED,
+    REFUSED,
+    STOPPED,
+    TWIN,
+    UNJUDGED,
+    Expected,
+    Item,
+    Raw,
+    Tool,
+)
 from tests.attacks.wires.content import add_content, escaped
 from tests.attacks.wires.framing import add_framing
 from tests.attacks.wires.payloads import Writer, dumps, plain_sse
@@ -305,7 +318,11 @@ def message(tool: Tool, **more: Any) -> dict[str, Any]:
 stream("21", "in place of a delta", lambda t: [message(t)])
 stream("21", "beside an empty delta", lambda t: [message(t, delta={})])
 stream("21", "beside text", lambda t: [message(t, delta={"content": "a"})])
-whole("21", "delta in place of a message", lambda t: {**body({}), "choices": chunk(calls(call(t)), "tool_calls")["choices"]})
+whole(
+    "21",
+    "delta in place of a message",
+    lambda t: {**body({}), "choices": chunk(calls(call(t)), "tool_calls")["choices"]},
+)
 whole(
     "21",
     "delta beside a message",
@@ -321,7 +338,10 @@ stream(
     twin={"argument": REFUSED, "": PASSES},
 )
 for variant, odd in (
-    ("kind of call", lambda t: calls({"index": 0, "id": "c", "type": "exec", "exec": {"name": t.name, "args": t.input}})),
+    (
+        "kind of call",
+        lambda t: calls({"index": 0, "id": "c", "type": "exec", "exec": {"name": t.name, "args": t.input}}),
+    ),
     ("part", lambda t: {"content": [{"type": "tool", "name": t.name, "arguments": t.arguments}]}),
     ("member of a delta", lambda t: {"content": "a", "commands": [{"name": t.name, "input": t.input}]}),
     ("member in capitals", lambda t: {"content": "a", "Tool_Calls": [call(t)]}),
@@ -356,7 +376,13 @@ for variant, done in (
         denied=STOPPED if "x" not in variant and "and" not in variant else UNJUDGED,
         twin=STOPPED if "x" not in variant and "and" not in variant else UNJUDGED,
     )
-whole("26", "a second document", lambda t: dumps(body({"content": "a"}, "stop")) + whole_bytes(t), denied=UNJUDGED, twin=UNJUDGED)
+whole(
+    "26",
+    "a second document",
+    lambda t: dumps(body({"content": "a"}, "stop")) + whole_bytes(t),
+    denied=UNJUDGED,
+    twin=UNJUDGED,
+)
 
 
 def whole_bytes(tool: Tool) -> bytes:
@@ -375,7 +401,9 @@ stream(
     lambda t: [chunk(piece(t.arguments)), chunk(calls(call(t, 1)))],
     twin=REFUSED,
 )
-stream("54", "in tags", lambda t: [chunk({"content": tagged(t)}), chunk({"content": t.arguments})], denied=PASSES)
+stream(
+    "54", "in tags", lambda t: [chunk({"content": tagged(t)}), chunk({"content": t.arguments})], denied=PASSES
+)
 whole("54", "in tags", lambda t: body({"content": tagged(t)}, "stop"), denied=PASSES)
 
 
@@ -399,17 +427,21 @@ add_framing(
         "an empty data line first": (UNJUDGED, UNJUDGED),
         "data and two spaces": (UNJUDGED, UNJUDGED),
     },
-    quiet=plain_sse([*opening(), *closing("stop")]), keys=("choices", "delta", "message", "tool_calls", "function", "name"))
+    quiet=plain_sse([*opening(), *closing("stop")]),
+    keys=("choices", "delta", "message", "tool_calls", "function", "name"),
+)
 add_sizes(
     WRITER,
     in_stream,
     whole_call,
-    lambda tools: [
-        chunk(calls(call(tool, number, f"call_{number}"))) for number, tool in enumerate(tools)
-    ],
-    lambda tools: body(calls(*(in_whole(call(tool, id_=f"call_{number}")) for number, tool in enumerate(tools)))),
+    lambda tools: [chunk(calls(call(tool, number, f"call_{number}"))) for number, tool in enumerate(tools)],
+    lambda tools: body(
+        calls(*(in_whole(call(tool, id_=f"call_{number}")) for number, tool in enumerate(tools)))
+    ),
 )
-CHAT.cannot("19", "the tools that OpenAI runs are on the Responses API; Groq's executed_tools have run already")
+CHAT.cannot(
+    "19", "the tools that OpenAI runs are on the Responses API; Groq's executed_tools have run already"
+)
 CHAT.cannot("22", "a stream has no event that begins a message")
 CHAT.cannot("27", "nothing repeats the answer at its end")
 CHAT.cannot("30 31 32", "this is a trick of Gemini's parts")

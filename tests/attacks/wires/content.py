@@ -65,7 +65,13 @@ NAMES: tuple[tuple[str, str, Callable[[str], str], Expected, Expected], ...] = (
     ("13", "in capitals", str.upper, REFUSED, PASSES),
     ("13", "in title case", str.title, REFUSED, PASSES),
     ("14", "a Cyrillic letter", lambda n: n.replace("a", "\u0430"), REFUSED, REFUSED),
-    ("14", "full-width letters", lambda n: n.translate({c: c + 0xFEE0 for c in range(97, 123)}), REFUSED, REFUSED),
+    (
+        "14",
+        "full-width letters",
+        lambda n: n.translate({c: c + 0xFEE0 for c in range(97, 123)}),
+        REFUSED,
+        REFUSED,
+    ),
     ("14", "a combining mark", lambda n: n.replace("a", "a\u0301", 1), REFUSED, REFUSED),
     ("14", "a zero-width joiner", lambda n: n[:3] + "\u200d" + n[3:], REFUSED, REFUSED),
     ("14", "a zero-width space", lambda n: n[:3] + "\u200b" + n[3:], REFUSED, REFUSED),
@@ -105,7 +111,13 @@ def add_content(
         torn: dict[str, Any] = {"denied": UNJUDGED, "twin": UNJUDGED}
 
         def arguments(
-            id_: str, variant: str, text: Callable[[Tool], str], *, make: Any = make, add: Any = add, **more: Any
+            id_: str,
+            variant: str,
+            text: Callable[[Tool], str],
+            *,
+            make: Any = make,
+            add: Any = add,
+            **more: Any,
         ) -> None:
             add(id_, variant, lambda t: make(t.name, text(t)), **more)
 
@@ -116,16 +128,22 @@ def add_content(
         for depth in range(1, 6):
             more = torn if in_object else {"twin": UNREADABLE}
             arguments(
-                "11", f"a key twice at depth {depth}", lambda t, depth=depth: duplicated(t, depth), **more, live=depth in (1, 5)
+                "11",
+                f"a key twice at depth {depth}",
+                lambda t, depth=depth: duplicated(t, depth),
+                **more,
+                live=depth in (1, 5),
             )
         arguments("12", "escaped key and value", escaped)
         arguments("12", "one escape each", half_escaped)
         add(
             "12",
             "escaped name",
-            lambda t, make=make: [_rename(item, t) for item in _listed(make(t.name, t.arguments))]
-            if make is in_stream
-            else _rename(make(t.name, t.arguments), t),
+            lambda t, make=make: (
+                [_rename(item, t) for item in _listed(make(t.name, t.arguments))]
+                if make is in_stream
+                else _rename(make(t.name, t.arguments), t)
+            ),
         )
         for id_, variant, spell, denied, twin in NAMES:
             add(
@@ -143,7 +161,12 @@ def add_content(
                 lambda t, make=make, times=times: make("dispatch", dispatched(t, times)),
                 twin=arguments_of_dispatcher,
             )
-        arguments("40", "arguments nested 60 deep", lambda t: nested(t, 60), denied={"argument": PASSES, "": REFUSED})
+        arguments(
+            "40",
+            "arguments nested 60 deep",
+            lambda t: nested(t, 60),
+            denied={"argument": PASSES, "": REFUSED},
+        )
 
 
 def _listed(items: Any) -> list[Item]:

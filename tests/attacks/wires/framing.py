@@ -154,7 +154,11 @@ def add_framing(
         add(
             "38",
             "17 MB in one event",
-            lambda t: [*frames(t)[:2], *(f.replace(b"{", b'{"x":"' + b"x" * 17_000_000 + b'",', 1) for f in frames(t)[2:3]), *frames(t)[3:]],
+            lambda t: [
+                *frames(t)[:2],
+                *(f.replace(b"{", b'{"x":"' + b"x" * 17_000_000 + b'",', 1) for f in frames(t)[2:3]),
+                *frames(t)[3:],
+            ],
             _TORN,
             stream=True,
             splits="huge",
@@ -168,7 +172,13 @@ def add_framing(
             splits="huge",
         )
         for variant, name in NAMED.items():
-            add("37", variant, lambda t, name=name: [_name(f, name(b"")) for f in frames(t)], _ANEW, stream=True)
+            add(
+                "37",
+                variant,
+                lambda t, name=name: [_name(f, name(b"")) for f in frames(t)],
+                _ANEW,
+                stream=True,
+            )
     for key in keys:
         quoted = f'"{key}":'.encode()
         for variant, doubled in (
@@ -182,7 +192,9 @@ def add_framing(
                 add(
                     "39",
                     variant,
-                    lambda t, source=source, quoted=quoted, doubled=doubled: _at_one(source(t), t, quoted, doubled),
+                    lambda t, source=source, quoted=quoted, doubled=doubled: _at_one(
+                        source(t), t, quoted, doubled
+                    ),
                     _TORN,
                     stream=stream,
                 )
@@ -216,13 +228,23 @@ def _add_labels(add: Any, frames: StreamFrames, body: WholeBytes, *, sse: bool) 
             "labelled as text": ({"content-type": "text/plain"}, _TORN if stream else _SAME),
             "without a label": ({"content-type": ""}, _TORN if stream else _SAME),
             "labelled as a page": ({"content-type": "text/html"}, (BROKEN, BROKEN)),
-            "in another character set": ({"content-type": "application/json; charset=utf-16"}, (BROKEN, BROKEN)),
+            "in another character set": (
+                {"content-type": "application/json; charset=utf-16"},
+                (BROKEN, BROKEN),
+            ),
             "in UTF-7": ({"content-type": "text/event-stream; charset=utf-7"}, (BROKEN, BROKEN)),
         }
         for variant, (headers, pair) in labels.items():
             add("36", variant, source, pair, stream=stream, headers=headers)
         for encoding in ("foo", "gzip, foo", "x-gzip"):
-            add("35", f"encoded as {encoding}", source, (BROKEN, BROKEN), stream=stream, headers={"content-encoding": encoding})
+            add(
+                "35",
+                f"encoded as {encoding}",
+                source,
+                (BROKEN, BROKEN),
+                stream=stream,
+                headers={"content-encoding": encoding},
+            )
         encoders: dict[str, Callable[[bytes], bytes]] = {
             "gzip": gzip.compress,
             "br": brotli.compress,
@@ -230,8 +252,24 @@ def _add_labels(add: Any, frames: StreamFrames, body: WholeBytes, *, sse: bool) 
             "deflate": zlib.compress,
         }
         for encoding, encode in encoders.items():
-            add("34", encoding, source, _SAME, stream=stream, headers={"content-encoding": encoding}, encode=encode)
-        add("34", "gzip that is none", source, (BROKEN, BROKEN), stream=stream, headers={"content-encoding": "gzip"}, encode=lambda data: data)
+            add(
+                "34",
+                encoding,
+                source,
+                _SAME,
+                stream=stream,
+                headers={"content-encoding": encoding},
+                encode=encode,
+            )
+        add(
+            "34",
+            "gzip that is none",
+            source,
+            (BROKEN, BROKEN),
+            stream=stream,
+            headers={"content-encoding": "gzip"},
+            encode=lambda data: data,
+        )
     if sse:
         add(
             "36",

@@ -58,7 +58,9 @@ def starts(name: str, **more: Any) -> dict[str, Any]:
 
 def grows(tool: Tool, *, more: bool = True, path: str = "$.canary_arg", **call: Any) -> dict[str, Any]:
     argument = {"jsonPath": path, "stringValue": tool.value}
-    return chunk({"functionCall": {"partialArgs": [argument], **({"willContinue": True} if more else {}), **call}})
+    return chunk(
+        {"functionCall": {"partialArgs": [argument], **({"willContinue": True} if more else {}), **call}}
+    )
 
 
 ENDS = chunk({"functionCall": {}})
@@ -122,7 +124,12 @@ def fill(writer: Writer) -> None:
             lambda t, index=index: [chunk(call(t), index=index), chunk(reason="STOP", index=index)],
         )
     stream("06", "one id for two", lambda t: [chunk(call(TWIN, id="a")), chunk(call(t, id="a"))])
-    stream("07", "a name in an open call", lambda t: [starts(TWIN.name), starts(t.name), grows(t), ENDS], twin=UNJUDGED)
+    stream(
+        "07",
+        "a name in an open call",
+        lambda t: [starts(TWIN.name), starts(t.name), grows(t), ENDS],
+        twin=UNJUDGED,
+    )
     stream(
         "08",
         "name in every piece",
@@ -170,7 +177,12 @@ def fill(writer: Writer) -> None:
         ],
     )
     stream("31", "never finished", lambda t: [starts(t.name), grows(t)])
-    stream("31", "two, never finished", lambda t: [starts(TWIN.name), grows(TWIN), starts(t.name), grows(t)], twin=UNJUDGED)
+    stream(
+        "31",
+        "two, never finished",
+        lambda t: [starts(TWIN.name), grows(TWIN), starts(t.name), grows(t)],
+        twin=UNJUDGED,
+    )
     stream(
         "31",
         "in letters",
@@ -206,7 +218,13 @@ def _code(tool: Tool) -> dict[str, Any]:
 def _odd(add: Callable[..., None], make: Callable[..., Any]) -> None:
     """Parts that hold a call in some other way, streamed or not."""
     add("30", "snake case", lambda t: make(snake(t)))
-    add("30", "both, and different", lambda t: make({**call(TWIN), **snake(t)}), denied=UNJUDGED, twin=UNJUDGED)
+    add(
+        "30",
+        "both, and different",
+        lambda t: make({**call(TWIN), **snake(t)}),
+        denied=UNJUDGED,
+        twin=UNJUDGED,
+    )
     add("30", "a case of its own", lambda t: make({"FunctionCall": call(t)["functionCall"]}), **TORN)
     add("32", "a call that is a thought", lambda t: make({**call(t), "thought": True}))
     add("32", "a call beside text", lambda t: make({**call(t), "text": "a"}))
@@ -215,7 +233,12 @@ def _odd(add: Callable[..., None], make: Callable[..., Any]) -> None:
         "a call beside code",
         lambda t: make({**call(t), "executableCode": {"language": "PYTHON", "code": "1"}}),
     )
-    add("32", "a call in a result of code", lambda t: make({"codeExecutionResult": {"output": "", **call(t)}}), **TORN)
+    add(
+        "32",
+        "a call in a result of code",
+        lambda t: make({"codeExecutionResult": {"output": "", **call(t)}}),
+        **TORN,
+    )
     add("24", "unknown part", lambda t: make({"agentCall": {"name": t.name, "args": t.input}}), **TORN)
     add("24", "unknown member of a chunk", lambda t: make({"text": "a"}, action=call(t)), **TORN)
     add("24", "unknown member of a call", lambda t: make(call(t, then={"name": t.name})), **TORN)
@@ -228,9 +251,7 @@ GEMINI_ARRAY = ARRAY.table
 
 for writer in (EVENTS, ARRAY):
     fill(writer)
-    add_content(
-        writer, in_stream, whole_call, object_ways=["stream", "whole"]
-    )
+    add_content(writer, in_stream, whole_call, object_ways=["stream", "whole"])
     writer.stream(
         "33",
         "in the second candidate",
@@ -254,19 +275,34 @@ whole("03", "two calls", lambda t: body(call(TWIN), call(t)))
 whole(
     "04",
     "one candidate twice",
-    lambda t: body() | {"candidates": [candidate(call(TWIN), reason="STOP"), candidate(call(t), reason="STOP")]},
+    lambda t: (
+        body() | {"candidates": [candidate(call(TWIN), reason="STOP"), candidate(call(t), reason="STOP")]}
+    ),
     **TORN,
 )
 for variant, index in (("negative", -1), ("text", "x"), ("list", [0])):
     whole("05", f"index: {variant}", lambda t, index=index: body(call(t), index=index), **TORN)
 whole("06", "one id for two", lambda t: body(call(TWIN, id="a"), call(t, id="a")))
-whole("19", "code that the provider ran", lambda t: {**_code(t), **body(*_code(t)["candidates"][0]["content"]["parts"])}, denied=PASSES)
+whole(
+    "19",
+    "code that the provider ran",
+    lambda t: {**_code(t), **body(*_code(t)["candidates"][0]["content"]["parts"])},
+    denied=PASSES,
+)
 _odd(whole, body)
 whole("26", "a second document", lambda t: dumps(body({"text": "a"})) + whole_bytes(t), **TORN)
 whole(
     "33",
     "in the second candidate",
-    lambda t: body() | {"candidates": [candidate({"text": "a"}, reason="STOP"), candidate(call(t), index=1, reason="STOP")]},
+    lambda t: (
+        body()
+        | {
+            "candidates": [
+                candidate({"text": "a"}, reason="STOP"),
+                candidate(call(t), index=1, reason="STOP"),
+            ]
+        }
+    ),
 )
 whole("54", "in tags", lambda t: body({"text": tagged(t)}), denied=PASSES)
 GEMINI_ARRAY.add(
@@ -294,7 +330,10 @@ GEMINI_ARRAY.add(
         "behind the array",
         "",
         stream=True,
-        build=lambda t: [*array([*opening(), chunk({"text": ""}, reason="STOP")]), b",\n" + dumps(chunk(call(t))) + b"]"],
+        build=lambda t: [
+            *array([*opening(), chunk({"text": ""}, reason="STOP")]),
+            b",\n" + dumps(chunk(call(t))) + b"]",
+        ],
         denied=STOPPED,
         twin=STOPPED,
     )

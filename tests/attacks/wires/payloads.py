@@ -24,9 +24,7 @@ def payload(item: Item) -> bytes:
 
 def plain_sse(items: Sequence[Item], newline: bytes = b"\n") -> list[bytes]:
     """Events without names."""
-    return [
-        item.data if isinstance(item, Raw) else b"data: " + payload(item) + newline * 2 for item in items
-    ]
+    return [item.data if isinstance(item, Raw) else b"data: " + payload(item) + newline * 2 for item in items]
 
 
 def named_sse(items: Sequence[Item]) -> list[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.attacks.model import BROKEN, PASSES, REFRAMED, REFUSED, STOPPED, TWIN, UNJUDGED, Item, Raw, Tool
+from tests.attacks.model import PASSES, REFRAMED, REFUSED, STOPPED, TWIN, UNJUDGED, Item, Raw, Tool
 from tests.attacks.wires.content import add_content
 from tests.attacks.wires.framing import add_framing
 from tests.attacks.wires.payloads import Writer, dumps, named_sse
@@ -354,15 +354,26 @@ stream(
 )
 for variant, odd in (
     ("item", lambda t: {**item(t), "type": "agent_task"}),
-    ("part", lambda t: {**message(), "content": [{"type": "tool", "name": t.name, "arguments": t.arguments}]}),
+    (
+        "part",
+        lambda t: {**message(), "content": [{"type": "tool", "name": t.name, "arguments": t.arguments}]},
+    ),
     ("item with a call inside", lambda t: {**message(), "extra": item(t)}),
 ):
-    stream("24", f"unknown {variant}", lambda t, odd=odd: [added(odd(t)), done(odd(t)), completed(odd(t))], **TORN)
+    stream(
+        "24",
+        f"unknown {variant}",
+        lambda t, odd=odd: [added(odd(t)), done(odd(t)), completed(odd(t))],
+        **TORN,
+    )
     whole("24", f"unknown {variant}", lambda t, odd=odd: body(odd(t)), **TORN)
 stream(
     "24",
     "unknown event",
-    lambda t: [{"type": "response.agent_call.created", "name": t.name, "arguments": t.arguments}, completed()],
+    lambda t: [
+        {"type": "response.agent_call.created", "name": t.name, "arguments": t.arguments},
+        completed(),
+    ],
     **TORN,
 )
 stream(
@@ -398,7 +409,7 @@ _FAILED = {"error": {"code": "server_error", "message": "no"}}
 stream("27", "only in response.failed", lambda t: [completed(item(t), status="failed", **_FAILED)], **TORN)
 whole("27", "in a response that has failed", lambda t: body(item(t), status="failed", **_FAILED), **TORN)
 for variant, other in (
-    ("another name", lambda t: item(t)),
+    ("another name", item),
     ("other arguments", lambda t: item(TWIN, arguments=t.arguments)),
     ("one call more", None),
 ):
@@ -470,7 +481,10 @@ for variant, renamed in (
         "37",
         variant,
         lambda t, renamed=renamed: [
-            *(Raw(frame.replace(b"event: " + _kind(frame), b"event: " + renamed.encode(), 1)) for frame in frames(t)[7:]),
+            *(
+                Raw(frame.replace(b"event: " + _kind(frame), b"event: " + renamed.encode(), 1))
+                for frame in frames(t)[7:]
+            ),
         ],
         twin=REFRAMED,
     )
@@ -498,6 +512,8 @@ RESPONSES.cannot("20 33", "a response has no choices")
 RESPONSES.cannot("21", "there is neither delta nor message as members; the event says which it is: 27, 37")
 RESPONSES.cannot("25", "nothing says that the answer finishes but the last event: 26")
 RESPONSES.cannot("30 31 32", "this is a trick of Gemini's parts")
-RESPONSES.cannot("05 07 08 09 23 28 29", "a whole answer has no indexes, and says a call once", ways=["whole"])
+RESPONSES.cannot(
+    "05 07 08 09 23 28 29", "a whole answer has no indexes, and says a call once", ways=["whole"]
+)
 RESPONSES.cannot("22", "a whole answer is one document", ways=["whole"])
 RESPONSES.cannot("37 38", "a whole answer has no events", ways=["whole"])
