@@ -65,7 +65,7 @@ async def plain(running: Running, size: int, turns: int) -> list[load.Plain]:
                 Turn(number, len(running)),
                 connections=CONNECTIONS[size],
                 turns=turns,
-                size=size,
+                message=load.request(process.port, size),
             )
             for number, (process, _) in enumerate(running)
         )

@@ -163,11 +163,10 @@ class Caller(asyncio.Protocol):
 
 
 async def plain(
-    port: int, cpu: Callable[[], float], turn: Turn, *, connections: int, turns: int, size: int
+    port: int, cpu: Callable[[], float], turn: Turn, *, connections: int, turns: int, message: bytes
 ) -> Plain:
     """A closed loop over keep-alive connections; connecting and the first turn are not counted."""
     loop = asyncio.get_running_loop()
-    message = request(port, size)
     callers = [
         (await loop.create_connection(lambda: Caller(message, turn), "127.0.0.1", port))[1]
         for _ in range(connections)

@@ -109,7 +109,7 @@ def hop(name: str, core: int, upstream_port: int) -> contextlib.AbstractContextM
 
 
 def gateway(
-    name: str, core: int, upstream_port: int, module: str
+    name: str, core: int, upstream_port: int, module: str, **variables: str
 ) -> contextlib.AbstractContextManager[Process]:
     """The gateway: its own command line, or one with stages of the tests or the bench."""
     if importlib.util.find_spec(module) is None:
@@ -120,8 +120,11 @@ def gateway(
         ("-m", module, "serve", "--port", str(port), "--console-port", str(free_port())),
         port,
         core,
-        GATEWAY_OPENAI_BASE_URL=f"http://127.0.0.1:{upstream_port}/v1",
-        GATEWAY_LOG_FORMAT="json",
-        GATEWAY_RECORD_BODIES=str(module != "bench.path").lower(),
-        TEST_REFUSED_TOOLS=REFUSED_TOOLS,
+        **{
+            "GATEWAY_OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
+            "GATEWAY_LOG_FORMAT": "json",
+            "GATEWAY_RECORD_BODIES": str(module != "bench.path").lower(),
+            "TEST_REFUSED_TOOLS": REFUSED_TOOLS,
+            **variables,
+        },
     )

@@ -38,6 +38,7 @@ from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
 from gateway.stages.tool_calls import ToolCalls
+from gateway.stages.tool_discovery import ToolDiscovery
 from gateway.stages.tool_results import ToolResults
 from gateway.stages.upstream_state import UpstreamState
 from gateway.storage.archive import Archive
@@ -88,6 +89,7 @@ def make_stages(
 
     ``busy``: whether any answer is under way.
     """
+    redactor = Redactor(settings.record.redact)
     return [
         Auth(snapshots, keyring.digest),
         Keys(),  # before whatever records
@@ -95,6 +97,7 @@ def make_stages(
         UpstreamState(),  # before results are read: it knows whose they are
         ToolResults(),
         ToolCalls(),
+        ToolDiscovery(archive.discoveries.put, redactor, contents=settings.record.bodies),
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
@@ -103,7 +106,7 @@ def make_stages(
             archive.worker,
             bodies=settings.record.bodies,
             body_limit=settings.record.body_limit,
-            redactor=Redactor(settings.record.redact),
+            redactor=redactor,
         ),
     ]
 
@@ -148,7 +151,15 @@ class Gateway:
         )
         self._recorder = Recorder(pipeline.done, pipeline.started, lambda: self._archive.waiting)
         (log,) = (stage for stage in stages if isinstance(stage, InteractionLog))
-        vitals.expose(self._registry, self._watchdog, self._recorder, self._archive, log.counts)
+        (discovery,) = (stage for stage in stages if isinstance(stage, ToolDiscovery))
+        vitals.expose(
+            self._registry,
+            self._watchdog,
+            self._recorder,
+            self._archive,
+            log.counts,
+            lambda: discovery.unfit,
+        )
         self._health = Health()
         self._proxy = Proxy(
             Parts(

@@ -17,8 +17,12 @@ def expose(
     recorder: Recorder,
     archive: Archive,
     left_out: Callable[[], Mapping[str, int]],
+    unfit: Callable[[], int],
 ) -> None:
-    """Register what is read rather than counted. ``left_out``: the interactions that the archive never got, by why."""
+    """Register what is read rather than counted.
+
+    ``left_out``: the interactions that the archive never got, by why; ``unfit``: declared tools that it never got.
+    """
     watches = watchdog.watches
 
     def states() -> Mapping[tuple[str, ...], int]:
@@ -64,4 +68,15 @@ def expose(
         "Records by what has become of them.",
         "state",
         read=states,
+    )
+    Tally(
+        registry,
+        "gateway_discovered_tools_total",
+        "Declared tools that were new or not seen for an hour, by what has become of them.",
+        "state",
+        read=lambda: {
+            ("stored",): archive.discoveries.stored,
+            ("surplus",): archive.discoveries.dropped,
+            ("unfit",): unfit(),
+        },
     )

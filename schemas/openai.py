@@ -137,6 +137,7 @@ class ChatBody(msgspec.Struct, gc=False):
     """Groq: which tools its compound systems may run."""
     tool_choice: msgspec.Raw = ABSENT
     store: Any = None
+    metadata: msgspec.Raw = ABSENT
     deferred: Any = None
     """xAI: the answer is to be fetched later."""
     prompt_cache_key: Any = None

@@ -7,6 +7,7 @@ is searched for it.
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
@@ -118,6 +119,28 @@ async def test_what_a_rule_hides_is_nowhere(gate, name, wire, headers, data, cha
     [row] = [row for row in sinks.rows(gate.gateway.state.name) if row.id == line["id"]]
     canaries.check(kept(gate), [secret])
     assert row.more["usage_source"] == "reported"
+
+
+async def test_what_a_rule_hides_of_declared_tools(gate):
+    secrets = [f"PAT{number:08}x" for number in (11111111, 22222222, 33333333)]
+    functions = [
+        {"name": secrets[0], "description": "Its name is a secret."},
+        {
+            "name": "beside",
+            "description": f"Uses {secrets[1]}, and \u2028{secrets[1]}.",
+            "parameters": {"type": "object", "title": secrets[2], "properties": {secrets[2]: {}}},
+        },
+    ]
+    data = body(tools=[{"type": "function", "function": each} for each in functions])
+    await gate.ask(DIALECTS["chat"].request(stream=False, body=data), [whole(lambda d: d.whole())])
+    url = f"http://127.0.0.1:{gate.gateway.console_port}/api/tools?limit=500"
+    names: set[str] = set()
+    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
+        while "beside" not in names:
+            await asyncio.sleep(0.05)
+            names = {each["name"] for each in (await (await session.get(url)).json())["items"]}
+    assert not [name for name in names if "redacted" in name]
+    canaries.check(kept(gate), secrets)
 
 
 async def test_what_is_in_flight_hides_it_too(gate):

@@ -23,9 +23,14 @@ async def test_what_waits_to_be_recorded_is_seen():
     registry = Registry()
     recorder = Recorder([done], limit=50_000)
     archive = SimpleNamespace(
-        waiting=0, pending=0, lag=0.0, counts=lambda: {"committed": len(handed), "dropped": 2}
+        waiting=0,
+        pending=0,
+        lag=0.0,
+        counts=lambda: {"committed": len(handed), "dropped": 2},
+        discoveries=SimpleNamespace(stored=6, dropped=7),
     )
-    vitals.expose(registry, Watchdog(0, 0), recorder, archive, lambda: {"not_admitted": 4, "dropped": 5})
+    left_out = {"not_admitted": 4, "dropped": 5}
+    vitals.expose(registry, Watchdog(0, 0), recorder, archive, lambda: left_out, lambda: 8)
 
     def look() -> Scrape:
         return Scrape(TextFormatter().marshall(registry).decode())
@@ -42,6 +47,8 @@ async def test_what_waits_to_be_recorded_is_seen():
     assert waiting.total("gateway_recorder_queue_records") == 3
     states = {"enqueued": 3, "committed": 0, "dropped": 7, "not_admitted": 4}
     assert waiting.values("gateway_log_records_total", "state") == states
+    tools = {"stored": 6, "surplus": 7, "unfit": 8}
+    assert waiting.values("gateway_discovered_tools_total", "state") == tools
     await recorder.close()
     after = look()
     assert after.total("gateway_recorder_lag_seconds") == after.total("gateway_recorder_queue_bytes") == 0

@@ -12,12 +12,14 @@ from gateway.console.actors import Role
 from gateway.console.application import Console
 from gateway.console.data import Data
 from gateway.console.entities import entity_routes
+from gateway.console.evaluate import Evaluation
 from gateway.console.interactions import InteractionRoutes
 from gateway.console.metrics import exposition
 from gateway.console.openapi import with_document
 from gateway.console.providers import ProviderRoutes
 from gateway.console.routes import Call, Route
 from gateway.console.sites import Sites
+from gateway.console.tools import ToolRoutes
 from gateway.console.trail import Trail
 from gateway.core.snapshot import Snapshots
 from gateway.health import Health
@@ -60,6 +62,8 @@ def make_console(parts: ConsoleParts) -> Console:
         *InteractionRoutes(data).routes(),
         *entity_routes(data, parts.keyring),
         *ProviderRoutes(data, parts.keyring, parts.secrets).routes(),
+        *ToolRoutes(data).routes(),
+        *Evaluation(data).routes(),
         *trail.routes(),
     ]
     return Console(parts.health, sites, access, with_document(routes), trail.refused)

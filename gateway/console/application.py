@@ -114,12 +114,12 @@ class Console:
         visit.actor = actor = self._access.identify(request, host, visit.peer)
         cookie = presented_session(request, host)
         by_cookie = bool(cookie) and "Authorization" not in request.headers
-        check_site(request, host, write=route.write, session=by_cookie)
+        check_site(request, host, write=route.takes_body, session=by_cookie)
         if actor.role < route.role or (actor.agent is not None and not route.scoped):
             raise Refusal(403, f"This takes a console token of the role {route.role.word!r}, at least.")
         parameters = read_query(route.query, query)
         body = None
-        if route.write:
+        if route.takes_body:
             body = read_body(route.body, await receive(request, _BODY_LIMIT, expected="expect" in read))
         call = Call(actor, params, parameters, body, visit.peer, host, cookie)
         # The server does not cancel it when its client leaves: a change is made whole, or not at all.

@@ -72,6 +72,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The content type, if it answers with a ``Download``."""
     scoped: bool = False
     """Open to a virtual key too, which sees its own agent's data alone."""
+    changes: bool = True
+    """Unless it is a ``GET``: else it takes a body only to answer what that asks."""
     any_value: bool = False
     """Its last segment is a placeholder for any text, slashes and dots too: decoded once, and never part of a path."""
 
@@ -86,6 +88,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def write(self) -> bool:
         """Whether it changes something."""
+        return self.takes_body and self.changes
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether a body is read, if only to see that there is none."""
         return self.method != "GET"
 
     @property

@@ -13,6 +13,7 @@ import msgspec
 from gateway.core.edit import edit, split
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
+from gateway.core.histories import HISTORIES, LEAST, Log
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, duplicate_member
 from gateway.core.view import Completion, Event, Message, Part, Path, Prompt, Text, Tool, ToolResult
@@ -28,6 +29,11 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 DEFAULT_QUIRKS = Quirks()
 Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
+_HEAD, _TRIES = 64, 8
+_ESCAPE = b"\\u00"
+"""How JSON writes a letter in another way."""
+_RECENT = 8 << 10
+"""Bytes at the end of a history in which something new is looked for."""
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +49,9 @@ class RequestAdapter:
 
     history: Path = ()
     """Where the conversation lives in the body: an array, if it is one; empty if it lives nowhere."""
+
+    result_words: ClassVar[tuple[bytes, ...]] = ()
+    """Of which every history that holds a tool result has one, unless it is written with escapes."""
 
     model: str = ""
     stream: bool = False
@@ -71,14 +80,48 @@ class RequestAdapter:
         return ()
 
     @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        """What declares tools, unread: a request in which it is the same declares the same ones.
+
+        By default all that stands beside the history. An adapter that knows better names less, so that less is new,
+        and adds what the history brings while that is new. If all of it is empty no tool is declared.
+        """
+        prefix, _, suffix = self.pieces
+        return prefix, suffix
+
+    @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
         """Every tool result in the history; parsed on first use."""
-        return ()
+        array = self.history_array()
+        words = self.result_words
+        if not array or (words and not any(word in array for word in words) and _ESCAPE not in array):
+            return ()
+        return tuple(
+            result if result.name else msgspec.structs.replace(result, name=self.earlier_name(result.id))
+            for result in self._log.results
+        )
+
+    @cached_property
+    def _log(self) -> Log:
+        return HISTORIES.read((type(self), self.history), self.history_array(), self.read_element)
+
+    def history_array(self) -> bytes:
+        """Return the history, from its opening bracket to the closing one; empty if it is no array."""
+        return b""
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        """Note the calls, the results and the references of one element of the history, and of nothing else."""
 
     @property
     def hidden(self) -> Sequence[Reference]:
         """What it leaves to the provider's memory."""
         return ()
+
+    def hidden_in_history(self) -> Iterable[Reference]:
+        """Return the first reference of each kind that the history has."""
+        if not self.history_array():
+            return ()
+        return {reference.kind: reference for reference in reversed(self._log.references)}.values()
 
     @property
     def keeps(self) -> bool:
@@ -91,6 +134,10 @@ class RequestAdapter:
     @cached_property
     def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
         """What stands before the history, its elements, and what stands after it; joined they are the body."""
+        array = self.history_array()
+        if len(array) >= LEAST and (start := _place(self.body, array)) >= 0:
+            log = self._log
+            return self.body[: start + log.opening], log.pieces, self.body[start + log.known :]
         found = split(self.body, self.history) if self.history else None
         return found or (self.body, (), b"")
 
@@ -177,8 +224,25 @@ class RequestAdapter:
         raise NotImplementedError
 
 
+def _place(body: bytes, array: bytes) -> int:
+    """Return where in a body an array is; -1: not soon found. To search for all of it would take longer than to read it."""
+    head = array[:_HEAD]
+    start = body.find(head)
+    for _ in range(_TRIES):
+        if start < 0 or body.startswith(array, start):
+            return start
+        start = body.find(head, start + 1)
+    return -1
+
+
 def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known
     return ""
+
+
+def recent(history: msgspec.Raw, words: Iterable[bytes]) -> bytes:
+    """Return the end of a history if one of some words is in it, else nothing."""
+    end = bytes(memoryview(history)[-_RECENT:])
+    return end if any(word in end for word in words) else b""
 
 
 def _named(part: Part, names: dict[str, str]) -> Part:

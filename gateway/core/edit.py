@@ -63,6 +63,11 @@ def split(document: bytes, path: Path) -> tuple[bytes, list[bytes], bytes] | Non
     return document[:first], [document[a:b] for a, b in pairwise(ends)], document[ends[-1] :]
 
 
+def spans(array: bytes) -> list[tuple[int, int]]:
+    """Return where each element of an array begins and ends."""
+    return [child[2:] for child in _items(array, 0, len(array))]
+
+
 def places(document: bytes, path: Path) -> Iterator[tuple[int, int]]:
     """Yield where each value begins and ends that a path leads to: of equal keys all; an index of -1 stands for all."""
     found = [(_after_gap(document, 0), len(document.rstrip()))]

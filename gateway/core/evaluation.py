@@ -62,6 +62,11 @@ class Context(msgspec.Struct, frozen=True):
     provider: str = ""
 
 
+def values_at(key: str, content: Any, context: "Context") -> Sequence[Any]:
+    """Return all values that a key leads to."""
+    return _finder(parse_key(key))(content, context)
+
+
 _Test = Callable[[Any, Context], bool]
 _Find = Callable[[Any, Context], Sequence[Any]]
 """Return all values that a key leads to."""

@@ -80,9 +80,10 @@ class Guard:
         self.defaults = defaults
         self.call_rules = ByTool(calls)
         self.result_rules = ByTool(results)
-        self._dispatchers = ByTool(dispatchers)
+        self.dispatchers = ByTool(dispatchers)
         self._cache: dict[Any, ResultVerdict] = {}
         self._cached = 0
+        self._reads: dict[str, int] = {}
         enforced = any(not rule.shadow for rule in calls)
         self.holds = enforced or defaults.call != ALLOW
         """Some answer may be refused: all are gated."""
@@ -121,7 +122,7 @@ class Guard:
                     verdict.add(_decided("call", NAME, call, hash_, BLOCK, reason, blocked=True))
                     return verdict
         try:
-            calls = meant_calls(names, call.arguments, self._dispatchers)
+            calls = meant_calls(names, call.arguments, self.dispatchers)
         except Unjudgeable as error:
             reason = f"It calls another tool, and which one can't be told: {error}."
             verdict.add(_decided("call", NAME, call, hash_, BLOCK, reason, blocked=True))
@@ -139,10 +140,12 @@ class Guard:
         """Judge a tool that the provider would run itself: what it will be called with, nobody knows yet."""
         verdict = Verdict()
         rules = self.call_rules.of(tool.name)
+        decided = any(rule.literal and not rule.specific and not rule.shadow for rule in rules)
 
         def matches(rule: Rule) -> bool:
             if rule.conditions.reads_content:
-                return refuses(rule.action, untrusted=untrusted)  # to be on the safe side
+                # What may be refused then is refused now: but for globs, where somebody has decided on this very tool.
+                return refuses(rule.action, untrusted=untrusted) and (rule.literal or not decided)
             return rule.conditions.hold({}, context)
 
         call = ToolCall("", tool.name, "{}")
@@ -156,10 +159,11 @@ class Guard:
         rules = self.result_rules.of(name)
         key: Any = name
         weight = 0
-        if rules and any(rule.specific for rule in rules):
-            texts = tuple(block.text for block in result.texts)
-            weight = sum(map(len, texts))
-            key = (name, texts, context)
+        if reads := self._read_by(name, rules):
+            texts = result.texts
+            content = texts[0].text if len(texts) == 1 else tuple(block.text for block in texts)
+            weight = len(content) if isinstance(content, str) else sum(map(len, content))
+            key = (name, content, context) if reads > 1 else (name, content)
         verdict = self._cache.get(key)
         if verdict is None:
             verdict = self._judge_result(rules, name, result, context)
@@ -170,6 +174,17 @@ class Guard:
             if weight <= _KEPT >> 3:
                 self._cache[key] = verdict
         return verdict
+
+    def _read_by(self, name: str, rules: tuple[Rule, ...]) -> int:
+        """Return what a verdict depends on beside the name: 0: on nothing, 1: on the result, 2: on the context too."""
+        known = self._reads.get(name)
+        if known is None:
+            if len(self._reads) >= _MOST:
+                self._reads.clear()
+            conditions = [rule.conditions for rule in rules if rule.specific]
+            known = 2 if any(each.reads_context for each in conditions) else int(bool(conditions))
+            self._reads[name] = known
+        return known
 
     def _judge_call(
         self, call: ToolCall, hash_: str, content: "_Content", context: Context, *, untrusted: bool
@@ -272,11 +287,26 @@ class Policies:
         defaults: DefaultPolicies = NO_DEFAULTS,
         dispatchers: Sequence[ToolDispatcher] = (),
     ) -> None:
+        self.on_calls = tuple(calls)
+        self.on_results = tuple(results)
         self._calls = tuple(map(Rule, calls))
         self._results = tuple(map(Rule, results))
         self._defaults = defaults
         self._dispatchers = tuple(dispatchers)
         self._guards: dict[tuple[frozenset[str], frozenset[str]], Guard] = {}
+
+    def tried(
+        self,
+        calls: Sequence[ToolInvocationPolicy] = (),
+        results: Sequence[TrustedDataPolicy] = (),
+        *,
+        instead: bool = False,
+    ) -> "Policies":
+        """Return these with others, which replace those that have their ids; ``instead``: only the others."""
+        new = {policy.id for policy in (*calls, *results)}
+        kept = [] if instead else [policy for policy in self.on_calls if policy.id not in new]
+        kept_results = [] if instead else [policy for policy in self.on_results if policy.id not in new]
+        return Policies((*kept, *calls), (*kept_results, *results), self._defaults, self._dispatchers)
 
     def guard(self, agents: frozenset[str], teams: frozenset[str]) -> Guard:
         """Return those that apply to an agent and its teams, each known by its slug and its id."""

@@ -17,6 +17,8 @@ TRUST = "mark_as_trusted"
 MISTRUST = "mark_as_untrusted"
 SANITIZE = "sanitize_with_dual_llm"
 
+_NAMED = 20
+"""Tools that a refusal names."""
 DEFAULT = "default"
 """Stands for a policy's id where ``default_policies`` decide."""
 NAME = "tool-name"
@@ -80,7 +82,10 @@ def refuses(action: str, *, untrusted: bool) -> bool:
 
 def refusal_text(tools: Sequence[str], reason: str, interaction_id: str) -> str:
     """Return what the model is made to say in place of its calls. It names tools, and nothing else of theirs."""
-    names = ", ".join(shown(name) for name in dict.fromkeys(tools))
+    different = list(dict.fromkeys(tools))
+    names = ", ".join(map(shown, different[:_NAMED]))
+    if len(different) > _NAMED:
+        names += f" and {len(different) - _NAMED} more"
     return (
         f"The call of {names} was denied by a tool invocation policy. {reason} (interaction {interaction_id})"
     )

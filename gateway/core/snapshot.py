@@ -65,6 +65,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     prices: Mapping[tuple[str, str], Price] = {}
     """By provider and model."""
 
+    @property
+    def tool_invocation_policies(self) -> tuple[ToolInvocationPolicy, ...]:
+        """Those on calls, as they were written."""
+        return self.policies.on_calls
+
+    @property
+    def trusted_data_policies(self) -> tuple[TrustedDataPolicy, ...]:
+        """Those on results, as they were written."""
+        return self.policies.on_results
+
     def guard(self, agent: Agent, teams: Sequence[str]) -> Guard:
         """Return the policies for an agent and the teams that it, or whoever it works for, belongs to."""
         return self.policies.guard(frozenset((agent.slug, agent.id)), frozenset(teams))

@@ -90,6 +90,12 @@ class Metrics(Stage):
         self._unknown_price = counter(
             "gateway_unknown_price_total", "Answers whose usage has no known price.", "provider", "model"
         )
+        self._decisions = counter(
+            "gateway_policy_decisions_total",
+            "What policies decided of calls, results and tools, enforced or in shadow mode.",
+            "action",
+            "mode",
+        )
 
         agent = ("agent_id", "agent_name")
         whose = ("provider", "model", *agent)
@@ -147,6 +153,8 @@ class Metrics(Stage):
             self._upstream_errors.series(provider, kind, _phase(i)).value += 1
         for name, count in i.unknown.items():
             self._unknown_events.series(provider, self._events(name, provider)).value += count
+        for decision in i.decisions:  # whose words are ours: no client can make up another one
+            self._decisions.series(decision.action, decision.mode).value += 1
         for tool in i.blocked_tools:
             self._blocked_tools.series(provider, *_agent(i), self._tools(tool)).value += 1
 

@@ -13,6 +13,8 @@ from gateway.core.tool_names import shown
 from gateway.core.view import ToolCall, ToolResult
 
 BLOCKED_TOOLS = "x-gateway-blocked-tools"
+_NAMED = 20
+"""Tools that a header names."""
 _MOST = 1000
 """Decisions on calls that a record holds; all are made."""
 
@@ -37,7 +39,7 @@ class ToolCalls(Stage):
                 i.decisions += verdict.decisions
                 refused += [verdict.refused] if verdict.refused else []
         if refused:
-            i.blocked_tools = tuple(dict.fromkeys(decision.tool for decision in refused))
+            _note_blocked(i, refused)
             names = ", ".join(map(shown, i.blocked_tools))
             raise Forbidden(
                 f"{names}, which the provider would run by itself, was denied by a tool invocation policy. "
@@ -54,9 +56,8 @@ class ToolCalls(Stage):
         i.decisions += decisions[:_MOST]
         if not refused:
             return
-        i.blocked_tools = tuple(dict.fromkeys(decision.tool for decision in refused))
+        _note_blocked(i, refused)
         i.refusal = refusal_text(i.blocked_tools, refused[0].reason, i.id)
-        i.response_headers[BLOCKED_TOOLS] = ", ".join(_as_header(name) for name in i.blocked_tools)
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Judge what nobody held, where policies are only tried out."""
@@ -91,6 +92,11 @@ def _brings_untrusted(i: Interaction, call: ToolCall, context: Context) -> bool:
     """Whether the model has read something untrusted in this very answer, of a tool that the provider ran."""
     verdict = i.guard.result(ToolResult(call.id, call.name, False, ()), context)  # noqa: FBT003  # what came of it is not told
     return verdict.action != TRUST
+
+
+def _note_blocked(i: Interaction, refused: Sequence[Decision]) -> None:
+    i.blocked_tools = tuple(dict.fromkeys(decision.tool for decision in refused))
+    i.response_headers[BLOCKED_TOOLS] = ", ".join(map(_as_header, i.blocked_tools[:_NAMED]))
 
 
 def _as_header(name: str) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
+import structlog
 
 from gateway.core.errors import Forbidden, ReplayNeeded
 from gateway.core.interaction import Interaction, Note
@@ -26,13 +27,17 @@ _MOST_PENDING = 10_000
 _UNSEEN = Tool("", server_executed=True)
 """Stands for whatever tools a stored object brings."""
 
+_NAME = "upstream_state"
+
+_log = structlog.get_logger()
+
 _Scope = tuple[str, str]
 """A provider and an agent: what one agent's conversations hold is nothing to another one's."""
 _Key = tuple[_Scope, str]
 _Value = TypeVar("_Value")
 
 
-class StateNote(Note, tag="upstream_state"):
+class StateNote(Note, tag=_NAME):
     """What a request left to the provider's memory."""
 
     hidden: tuple[str, ...] = ()
@@ -64,32 +69,41 @@ class UpstreamState(Stage):
 
     async def on_request(self, i: Interaction) -> None:
         """Look up what the request refers to; refuse what can't be looked up where policies on calls are enforced."""
+        if not _is_seen(i):
+            return
         request = i.request
-        if not i.endpoint.carries_calls or i.source == "dual_llm":
-            return
-        hidden = request.hidden
         keeps = request.keeps
-        if not (hidden or keeps):
-            return
-        note = StateNote()
-        for reference in hidden:
-            self._look_up(i, reference, note)
-        if i.guard.holds:
-            if keeps:
+        if _is_judged(i):
+            note = self._look(i)
+            if i.guard.holds and keeps:
                 request.forget()
                 note.forgotten = True
-            if request.keeps:
-                raise _replay(hidden[0].member if hidden else "")
-        elif keeps:
+                i.notes[_NAME] = note
+                if keeps := request.keeps:
+                    raise _replay(next((reference.member for reference in request.hidden), ""))
+        if keeps:
             self._await(i)
-        if hidden or note.forgotten:
-            i.notes["upstream_state"] = note
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
-        """Remember answers that have ended."""
+        """Remember answers that have ended; say of requests that nobody judged whether something was hidden."""
         for i in batch:
+            if _is_seen(i) and not _is_judged(i):
+                try:
+                    self._look(i)
+                except Exception:  # noqa: BLE001  # what can't be read of one must not cost the others their records
+                    _log.exception("what a request refers to could not be read", id=i.id)
             if self._pending.pop(i.id, None) is not None:
                 self._remember(i)
+
+    def _look(self, i: Interaction) -> StateNote:
+        """Look up all that a request refers to."""
+        note = StateNote()
+        hidden = i.request.hidden
+        for reference in hidden:
+            self._look_up(i, reference, note)
+        if hidden:
+            i.notes[_NAME] = note
+        return note
 
     def _look_up(self, i: Interaction, reference: Reference, note: StateNote) -> None:
         """Have the request say what is remembered, or raise; what is not remembered can't be trusted."""
@@ -110,7 +124,7 @@ class UpstreamState(Stage):
                 i.context_untrusted |= kept.untrusted or kept.policies != i.guard.version
                 note.remembered = True
                 return
-            if holds or kept is not None:
+            if holds or (kept is not None and i.hold):
                 raise _replay(member)
         elif reference.kind == "history":
             if holds:
@@ -175,6 +189,16 @@ class UpstreamState(Stage):
 
 def _scope(i: Interaction) -> _Scope:
     return i.provider.name, i.principal.agent if i.principal else ""
+
+
+def _is_seen(i: Interaction) -> bool:
+    """Whether an answer may hold calls, and is a client's."""
+    return i.endpoint.carries_calls and i.source != "dual_llm"
+
+
+def _is_judged(i: Interaction) -> bool:
+    """Whether anything may come of what is known; else it is looked at when the answer has ended."""
+    return i.guard.holds or i.guard.judges_results or i.hold
 
 
 def _unjudged(i: Interaction) -> bool:

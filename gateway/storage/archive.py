@@ -12,6 +12,7 @@ import structlog
 
 from gateway.core.record import Record, Started
 from gateway.storage.database import Database
+from gateway.storage.discoveries import Discoveries
 from gateway.storage.journal import Journal
 from gateway.storage.mending import reason
 from gateway.storage.queries import interactions, retention, search
@@ -46,6 +47,8 @@ class Archive:
         self._retention = retention
         self._text_of = text_of
         self._journal = Journal(self._commit, self._close_lost, folder / "spill", self.worker)
+        self.discoveries = Discoveries(database, lambda: self.lag)
+        """The tools that requests declare, which are stored beside the records."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
         self._unread = asyncio.Event()
@@ -55,6 +58,7 @@ class Archive:
         """Open the database, and begin with what earlier processes left behind. Raises ``DatabaseUnusable``."""
         await self.database.open()
         await self._journal.open()
+        self.discoveries.open()
         self._tasks = [spawn(self._index(), name="search index"), spawn(self._forget(), name="retention")]
 
     def store(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
@@ -93,6 +97,7 @@ class Archive:
         self._stop.set()  # first: a chore that waits for a database would make the records wait behind it
         self._unread.set()
         await self._journal.close()
+        await self.discoveries.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.database.close()

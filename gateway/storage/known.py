@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.storage.chains import Chains
+
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 _MOST = 50_000
@@ -41,6 +43,8 @@ class Known:
         self.facets: Bounded[tuple[object, ...], int] = Bounded()
         self.used: Bounded[bytes, int] = Bounded()
         """When the use of a message or history was last written down, by its hash."""
+        self.chains = Chains()
+        """The histories whose links are there."""
         self.started = started
 
     def hash_of_piece(self, content: bytes) -> bytes:
@@ -65,6 +69,7 @@ class Known:
         """Know no more what is there."""
         self.facets.clear()
         self.used.clear()
+        self.chains.clear()
 
 
 def known(connection: AsyncConnection) -> Known:

@@ -212,10 +212,33 @@ entities = {
 tools = Table(
     "tools",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("seen_at", Double, nullable=False),
-    Column("data", Text, nullable=False),
+    # A hash of agent, kind and name: whoever sees the tool writes the same row.
+    Column("id", ID, primary_key=True),
+    Column("agent", ID, nullable=False),
+    # Compared by bytes, as ids are: lists go by it, on both databases alike.
+    Column("name", ID, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Index(None, "name", "id"),
+    Index(None, "agent", "name"),
     comment="The tools that requests declared, so that policies can be written for them.",
+)
+
+tool_versions = Table(
+    "tool_versions",
+    metadata,
+    Column("tool", ID, primary_key=True),
+    # A hash of description and schema.
+    Column("version", ID, primary_key=True),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    # JSON as it was sent; null where there is none, or it is not kept. How long it is is known all the same.
+    Column("parameters", Text),
+    Column("parameters_bytes", Integer, nullable=False),
+    comment="What each declared tool said of itself, and when.",
 )
 
 audit = Table(

@@ -70,7 +70,9 @@ def test_usage_is_streamed_to_those_who_ask(mock):
 
 
 async def test_load_counts_requests_and_events(hop):
-    measured = await load.plain(hop.port, hop.cpu, Turn(), connections=2, turns=1, size=1000)
+    measured = await load.plain(
+        hop.port, hop.cpu, Turn(), connections=2, turns=1, message=load.request(hop.port, 1000)
+    )
     assert measured.requests > 0
     assert measured.cpu > 0
     flowing = await load.streams(hop.port, hop.cpu, Turn(), streams=5, events=20, gap=5)
@@ -89,14 +91,19 @@ async def test_a_wrong_answer_is_an_error(mock, monkeypatch):
         load, "HEAD", load.HEAD.replace(b"Content-Length", b"Transfer-Encoding: chunked\r\nX-Length")
     )
     with pytest.raises(BrokenAnswer):
-        await load.plain(mock.port, mock.cpu, Turn(), connections=1, turns=1, size=1000)
+        await load.plain(
+            mock.port, mock.cpu, Turn(), connections=1, turns=1, message=load.request(mock.port, 1000)
+        )
 
 
 async def test_subjects_are_measured_in_their_turns(mock, hop):
     """Two loads side by side leave each subject idle in the other's turns, so together they use one core."""
     turns = Turn(0, 2), Turn(1, 2)
     first, second = await asyncio.gather(
-        *(load.plain(hop.port, hop.cpu, turn, connections=4, turns=3, size=1000) for turn in turns)
+        *(
+            load.plain(hop.port, hop.cpu, turn, connections=4, turns=3, message=load.request(hop.port, 1000))
+            for turn in turns
+        )
     )
     assert first.requests > 0
     assert second.requests > 0

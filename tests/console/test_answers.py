@@ -5,10 +5,12 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from gateway.core.record import Saved
+from gateway.storage.queries.tools import remember
 from gateway.storage.tables import TOKENS
 from tests.console.conftest import ADMIN
 from tests.console.test_entities import CHANGES, NEW, PATHS
 from tests.console.test_interactions import REQUEST, RESPONSE, record
+from tests.console.test_tools import seen
 
 SAID = {
     "source": "api",
@@ -142,8 +144,29 @@ async def test_what_is_set_up(described):
     assert {entry["action"] for entry in entries} == {"create", "update"}
     assert {entry["result"] for entry in entries} > {"ok"}
     assert read_routes(described.document, "/api/") - described.seen == read_routes(
-        described.document, "/api/interactions", "/api/session", "/api/statistics"
+        described.document, "/api/interactions", "/api/session", "/api/statistics", "/api/tools"
     )
+
+
+async def test_tools_and_what_policies_say_of_them(described):
+    ask = described.described
+    async with described.database.write() as connection:
+        await remember(connection, [seen("read"), seen("read", description="Reads.", at=2000.0), seen("rm")])
+    condition = {"key": "path", "operator": "contains", "value": "/etc/"}
+    setting = {"action": "block_always", "conditions": [condition]}
+    await ask("POST", "/api/tools/policies", json={"tools": ["read"], "call": setting})
+    await ask("POST", "/api/tools/policies", expected=400, json={"tools": ["read"]})
+    [read, _] = (await ask("GET", "/api/tools"))["items"]
+    assert read["policies"]["call"][0]["conditioned"]
+    await ask("GET", f"/api/tools/{read['id']}", "/api/tools/{id}")
+    key = (await described.made(ADMIN, "/api/virtual-keys", name="k", agent="support"))["secret"]
+    _, own, _ = await described.ask("GET", "/api/tools", key)
+    described.check({"$ref": "#/components/schemas/ListedTools"}, own)
+    call = {"tool": "read", "arguments": {"path": "/etc/passwd"}}
+    assert (await ask("POST", "/api/policies/evaluate", json=call))["decision"]["blocked"]
+    await ask("POST", "/api/policies/evaluate", json={"tool": "read", "result": [1]})
+    await ask("POST", "/api/policies/evaluate", expected=400, json=call | {"result": 1})
+    assert read_routes(described.document, "/api/tools", "/api/policies") <= described.seen
 
 
 async def test_a_field_that_nobody_described_is_seen(described):

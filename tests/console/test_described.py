@@ -15,8 +15,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from gateway.storage.queries.tools import remember
 from tests.console.conftest import ADMIN, TOML, stored
 from tests.console.test_interactions import REQUEST, RESPONSE, record
+from tests.console.test_tools import seen
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,8 @@ def described(tmp_path_factory):
             await running.rows(
                 record(request=REQUEST, response=RESPONSE, session="s", cost=5, input_tokens=1)
             )
+            async with running.database.write() as connection:
+                await remember(connection, [seen("read")])
             found["url"] = running.url
             _, found["document"], _ = await running.ask("GET", "/openapi.json", ADMIN)
             ready.set()

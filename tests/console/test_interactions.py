@@ -347,7 +347,7 @@ class TestOwnAgentAlone:
         open_ = {"/api/session"} | {
             route.path
             for route in running.console.routes.all
-            if route.path.startswith(("/api/interactions", "/api/sessions", "/api/statistics"))
+            if route.path.startswith(("/api/interactions", "/api/sessions", "/api/statistics", "/api/tools"))
         }
         for route in running.console.routes.all:
             path = route.path.replace("{id}", "x")

@@ -61,6 +61,8 @@ async def test_what_changes_is_not_for_readers(running):
         "/api/sessions",
         "/api/sessions/{id}",
         "/api/statistics",
+        "/api/tools",
+        "/api/tools/{id}",
     }
 
 

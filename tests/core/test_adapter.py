@@ -11,6 +11,7 @@ from gateway.core.adapter import (
     Quirks,
     RequestAdapter,
     ResponseAdapter,
+    recent,
 )
 from gateway.core.errors import BadRequest, InternalError
 from gateway.core.frames import Frame
@@ -77,6 +78,22 @@ def test_pieces():
         assert Talk(body).pieces == (body, (), b"")
         assert [message.role for message in Talk(body).messages()] == ["system"]
     assert OpaqueRequest(b"[1]").pieces == (b"[1]", (), b"")
+
+
+def test_what_may_declare_tools():
+    class Talk(RequestAdapter):
+        history = ("messages",)
+
+    assert Talk(BODY).declarations == (b'{"model": "m", "messages": [', b'], "x": 1.0}')
+    assert RequestAdapter(BODY).declarations == (BODY, b"")
+    assert not any(RequestAdapter(b"").declarations)
+
+
+def test_what_is_new_in_a_history():
+    history = msgspec.Raw(b'["brings", ' + b'"", ' * 5000 + b'"word"]')
+    assert recent(history, [b"other", b"word"]) == bytes(history)[-8192:]
+    assert recent(history, [b"brings"]) == b""
+    assert recent(msgspec.Raw(b""), [b"word"]) == b""
 
 
 def test_messages():

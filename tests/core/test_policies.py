@@ -210,6 +210,10 @@ def test_shadow_policies_are_told_of_beside_what_counts():
         ((policy(BLOCK, "web_search", A1),), True, True),
         ((policy(WHEN, "web_search", A1),), False, True),
         ((policy(BLOCK, "web_search"), policy(ALLOW, "web_search", A1)), True, True),
+        ((policy(BLOCK, "*", A1),), True, True),
+        ((policy(BLOCK, "*", A1), policy(ALLOW, "web_search")), False, False),
+        ((policy(BLOCK, "*", A1), policy(WHEN, "web_search")), False, True),
+        ((policy(BLOCK, "web_search", A1), policy(ALLOW, "web_search")), True, True),
         ((policy(BLOCK, "web_search"), policy(ALLOW, "web_search", on("context.model", "m"))), False, False),
     ],
 )
@@ -321,3 +325,14 @@ def test_the_version_is_that_of_the_policies_alone():
     }
     assert len(others) == 4
     assert one not in others
+
+
+def test_policies_that_are_tried():
+    stored = Policies([policy(BLOCK, id="a"), policy(WHEN, id="b")], [result_policy(TRUST, id="r")])
+    tried = stored.tried([policy(ALLOW, id="a"), policy(ASK, id="c")])
+    assert [(each.id, each.action) for each in tried.on_calls] == [("b", WHEN), ("a", ALLOW), ("c", ASK)]
+    assert tried.on_results == stored.on_results
+    assert [each.id for each in stored.tried(results=[result_policy(BLOCK, id="r")]).on_results] == ["r"]
+    alone = stored.tried([policy(ASK, id="c")], instead=True)
+    assert ([each.id for each in alone.on_calls], alone.on_results) == (["c"], ())
+    assert len(stored.on_calls) == 2

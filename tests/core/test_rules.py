@@ -38,4 +38,7 @@ def test_specific_ones_then_the_nearest_defaults():
 def test_what_is_said():
     text = refusal_text(("bash", "bash", "a\nb"), "No.", "id-1")
     assert text == "The call of bash, a\ufffdb was denied by a tool invocation policy. No. (interaction id-1)"
+    many = refusal_text([f"t{number}" for number in range(25)], "No.", "i")
+    assert many.startswith("The call of t0, t1, ")
+    assert "t19 and 5 more was denied" in many
     assert notice("web", "No.") == "[The result of web was withheld by a trusted data policy. No.]"

@@ -93,7 +93,7 @@ class Chat(Wire):
         ).decode()
         return body
 
-    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):  # type: ignore[no-untyped-def]
+    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):
         messages: list[Any] = [{"role": "user", "content": QUESTION}]
         for result in results:
             call = {
@@ -150,7 +150,7 @@ class Responses(Wire):
         event = {"type": "response.completed", "sequence_number": 99, "response": response}
         return [b"event: response.completed\ndata: " + orjson.dumps(event) + b"\n\n"]
 
-    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):  # type: ignore[no-untyped-def]
+    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):
         items: list[Any] = [{"role": "user", "content": QUESTION}]
         for result in results:
             items.append(
@@ -188,7 +188,7 @@ class Anthropic(Wire):
         body["content"][0]["input"] = arguments
         return body
 
-    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):  # type: ignore[no-untyped-def]
+    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):
         messages: list[Any] = [{"role": "user", "content": QUESTION}]
         for result in results:
             call = {"type": "tool_use", "id": result.call_id, "name": result.tool, "input": {}}
@@ -230,7 +230,7 @@ class Gemini(Wire):
         body["candidates"][0]["content"]["parts"][0]["functionCall"]["args"] = arguments
         return body
 
-    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):  # type: ignore[no-untyped-def]
+    async def ask(self, port, tools, results=(), *, stream, built_in=False, headers=None):
         contents: list[Any] = [types.Content(role="user", parts=[types.Part(text=QUESTION)])]
         for result in results:
             call = types.FunctionCall(name=result.tool, args={})

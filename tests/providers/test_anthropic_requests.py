@@ -145,7 +145,7 @@ def test_edits_keep_the_rest():
 
 def test_results_of_the_vendors_own_tools_are_never_edited():
     search = {"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"encrypted_content": "E"}]}
-    assert request(messages=[user(search)]).tool_results == []
+    assert request(messages=[user(search)]).tool_results == ()
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,9 @@ def test_keeps(wire, body, expected):
 FORGOTTEN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("responses", {"input": "Hi"}, {"input": "Hi", "store": False}),
     ("responses", {"store": True, "x": 1}, {"store": False, "x": 1}),
-    ("chat", {"store": True, "metadata": {}}, {"store": False, "metadata": {}}),
+    ("chat", {"store": True, "seed": 1}, {"store": False, "seed": 1}),
+    # The API accepts them only for what is stored.
+    ("chat", {"store": True, "metadata": {"a": "b"}}, {"store": False}),
     ("anthropic", {"thread": {"type": "create"}, "model": "m"}, {"model": "m"}),
     ("anthropic", {"thread": "odd"}, {}),
     # What is not kept has to come back with the next request.
@@ -189,6 +191,28 @@ def test_names_of_calls_that_only_the_provider_shows():
     request = read("anthropic", {"messages": [{"role": "user", "content": [block]}]})
     request.earlier_name = name
     assert [result.name for result in request.tool_results] == ["get_time"]
+
+
+@pytest.mark.parametrize("again", ["the same", "longer", "other"])
+@pytest.mark.parametrize("wire", ["responses", "anthropic"])
+def test_what_a_history_hides_is_found_at_every_turn(wire, again):
+    """Histories that clients resend are read but once."""
+    if wire == "responses":
+        hiding: Any = {"type": "item_reference", "id": "fc_1"}
+        turns: list[Any] = [{"type": "function_call_output", "call_id": "c", "output": "x" * 5000}]
+        member, place = "input", "input[1]"
+    else:
+        hiding = {"role": "assistant", "content": [{"type": "compaction", "content": "x"}]}
+        block = {"type": "tool_result", "tool_use_id": "t", "content": "x" * 5000}
+        turns = [{"role": "user", "content": [block]}]
+        member, place = "messages", "messages[1].content[0]"
+    more = [*turns, hiding, *turns]
+    assert [one.member for one in read(wire, {member: more}).hidden] == [place]
+    assert len(read(wire, {member: more}).tool_results) == 2
+    last = {"the same": more, "longer": [*more, *turns], "other": [*turns, *turns]}[again]
+    request = read(wire, {member: last})
+    assert len(request.tool_results) == (3 if again == "longer" else 2)
+    assert [one.member for one in request.hidden] == ([] if again == "other" else [place])
 
 
 @pytest.mark.parametrize("wire", ENDPOINTS)

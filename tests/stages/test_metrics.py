@@ -10,6 +10,7 @@ from aioprometheus.formats.text import TextFormatter
 from multidict import CIMultiDict
 
 from gateway.core.adapter import RequestAdapter
+from gateway.core.decision import Decision
 from gateway.core.errors import (
     BadRequest,
     ErrorKind,
@@ -188,6 +189,26 @@ async def test_retries_unknown_parts_and_blocked_tools():
     assert shown.total("gateway_retries_total", provider="acme") == 4
     assert shown.values("gateway_unknown_events_total", "event") == {"novel": 4, "odd": 2}
     assert shown.values("llm_blocked_tools_total", "tool") == {"shell": 4, "mail": 2}
+
+
+async def test_what_policies_decided():
+    i, other = interaction(), failed(BadRequest("x"), 400)
+    i.decisions = [
+        decided("block_always"),
+        decided("block_always", mode="shadow"),
+        decided("mark_as_untrusted", kind="result"),
+    ]
+    other.decisions = [decided("block_always", kind="tool")]
+    shown = await counted(i, other)
+    name = "gateway_policy_decisions_total"
+    assert shown.total(name, action="block_always", mode="enforce") == 2
+    assert shown.total(name, action="block_always", mode="shadow") == 1
+    assert shown.values(name, "action") == {"block_always": 3, "mark_as_untrusted": 1}
+    assert (await counted(interaction())).total(name) == 0
+
+
+def decided(action, mode="enforce", kind="call"):
+    return Decision(kind=kind, policy="p", tool="t", action=action, mode=mode)
 
 
 async def test_the_model_is_the_one_that_was_asked_in_the_end():

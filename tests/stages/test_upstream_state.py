@@ -40,7 +40,7 @@ TRUSTING = guard(TrustedDataPolicy(id="t", tool="*", action="mark_as_trusted"))
 
 def interaction(
     body: dict[str, Any],
-    guarded: Guard = NO_POLICIES,
+    guarded: Guard = TRUSTING,
     wire: str = "responses",
     agent: str = "a",
     provider: str = "",
@@ -56,7 +56,7 @@ def interaction(
 
 
 async def asked(
-    state: UpstreamState, body: dict[str, Any], guarded: Guard = NO_POLICIES, **more: Any
+    state: UpstreamState, body: dict[str, Any], guarded: Guard = TRUSTING, **more: Any
 ) -> Interaction:
     i = interaction(body, guarded, **more)
     await state.on_request(i)
@@ -71,7 +71,7 @@ def answer(i: Interaction, *calls: tuple[str, str], id_: str = "resp_1", server:
     return i
 
 
-async def answered(state: UpstreamState, guarded: Guard = NO_POLICIES, **more: Any) -> Interaction:
+async def answered(state: UpstreamState, guarded: Guard = TRUSTING, **more: Any) -> Interaction:
     """One turn that the provider keeps, with one call."""
     return answer(await asked(state, {"input": "Hi"}, guarded, **more), ("call_1", "get_weather"))
 
@@ -118,12 +118,25 @@ async def test_nobody_else_s_answers_are_remembered(other):
     assert note(second).hidden == ("thread" if "wire" in other else "previous_response_id",)
 
 
-async def test_what_is_not_remembered_is_untrusted_and_passes_without_policies():
-    second = await asked(UpstreamState(), NEXT)
-    assert names(second) == [""]
+@pytest.mark.parametrize("guarded", [NO_POLICIES, TRUSTING], ids=["none", "of results"])
+async def test_what_is_not_remembered_is_untrusted_and_passes_without_policies_on_calls(guarded):
+    state = UpstreamState()
+    second = await asked(state, NEXT, guarded)
+    assert second.request.encode() is second.request.body
+    if guarded is NO_POLICIES:
+        assert not second.notes  # nothing comes of it, so nobody has looked yet
+    await state.on_done([second])
     assert second.context_untrusted
     assert note(second).hidden == ("previous_response_id",)
-    assert second.request.encode() is second.request.body
+    assert names(second) == [""]
+
+
+async def test_what_can_t_be_read_of_one_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch):
+    state = UpstreamState()
+    one, other = await asked(state, NEXT, NO_POLICIES), await asked(state, NEXT, NO_POLICIES)
+    monkeypatch.setattr(type(one.request), "hidden", property(lambda request: {}[request] if request is one.request else ()))  # fmt: skip
+    await state.on_done([one, answer(other)])
+    assert len(state._answers) == 1
 
 
 @pytest.mark.parametrize("why", ["nothing", "request", "results", "server tool", "cut", "forgotten body"])
@@ -142,7 +155,9 @@ async def test_a_conversation_stays_untrusted(why):
     if why == "forgotten body":
         first.drop_bodies()
     await state.on_done([first])
-    assert (await asked(state, NEXT, guarded)).context_untrusted is (why != "nothing")
+    second = await asked(state, NEXT, guarded)
+    await state.on_done([second])
+    assert second.context_untrusted is (why != "nothing")
 
 
 async def test_other_policies_trust_nothing_that_they_have_not_seen():
@@ -160,7 +175,7 @@ async def test_a_server_tool_that_policies_trust_leaves_a_conversation_trusted()
 
 
 @pytest.mark.parametrize("why", ["refused", "not evaluated"])
-@pytest.mark.parametrize("guarded", [NO_POLICIES, ENFORCED], ids=["open", "enforced"])
+@pytest.mark.parametrize("guarded", [NO_POLICIES, ENFORCED], ids=["another stage", "enforced"])
 async def test_an_answer_that_the_client_did_not_get_is_replayed(why, guarded):
     state = UpstreamState()
     first = await answered(state)
@@ -168,8 +183,10 @@ async def test_an_answer_that_the_client_did_not_get_is_replayed(why, guarded):
         first.refusal = "denied"
     else:
         first.fail(NotEvaluated("unreadable"))
+    second = interaction(NEXT, guarded)
+    second.hold = True
     with pytest.raises(ReplayNeeded) as raised:
-        await asked(state, NEXT, guarded)
+        await state.on_request(second)
     assert raised.value.member == "previous_response_id"
 
 
@@ -240,7 +257,7 @@ CONTEXT: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize("guarded", [NO_POLICIES, ENFORCED], ids=["open", "enforced"])
+@pytest.mark.parametrize("guarded", [TRUSTING, ENFORCED], ids=["open", "enforced"])
 @pytest.mark.parametrize(("wire", "body", "member"), CONTEXT)
 async def test_what_no_client_can_send_makes_the_conversation_untrusted(wire, body, member, guarded):
     i = await asked(UpstreamState(), body, guarded, wire=wire)

@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter, recent
+from gateway.core.declarations import DECLARATIONS
+from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.anthropic.history import content_parts, read_message
 from gateway.providers.anthropic.lenient import Elements, read, read_text, text
-from gateway.providers.anthropic.tools import brought, declared
+from gateway.providers.anthropic.tools import brought, declared, served
 from schemas import anthropic as wire
 
 _MAX_TOKENS = 4096
@@ -27,7 +29,6 @@ _CALLS = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
 _RESULTS = frozenset(("tool_result", "mcp_tool_result"))
 # Types of blocks that bring tools of their own; an escape could hide the word.
 _BRINGING = (b"tool_addition", b"mcp_tool_listing", b"\\u00")
-_COMPACTED = (b"compaction", b"\\u00")
 _BETA = "anthropic-beta"
 _THREADS = "message-threads-"
 
@@ -39,6 +40,7 @@ _source = msgspec.json.Decoder(wire.Source)
 _thread = msgspec.json.Decoder(wire.Thread)
 _container = msgspec.json.Decoder(wire.Container)
 _turns = Elements(wire.Turn)
+_turn = msgspec.json.Decoder(wire.Turn)
 _blocks = Elements(wire.InputBlock)
 
 
@@ -46,6 +48,7 @@ class MessagesRequest(RequestAdapter):
     """A request for an answer."""
 
     history = ("messages",)
+    result_words = (b"tool_result",)
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -67,12 +70,7 @@ class MessagesRequest(RequestAdapter):
         place = read(_container, self._body.container)
         if container := text(place.id) if place else read_text(self._body.container):
             yield Reference("context", "container", container)
-        messages = bytes(self._body.messages)
-        if any(word in messages for word in _COMPACTED):
-            for path, block in self._blocks():
-                if block.type == "compaction":
-                    yield Reference("context", f"messages[{path[1]}].content[{path[3]}]")
-                    return
+        yield from self.hidden_in_history()
 
     @property
     def keeps(self) -> bool:
@@ -97,7 +95,7 @@ class MessagesRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        found = list(declared(self._body.tools, self._body.mcp_servers))
+        found = [*DECLARATIONS.read(self._body.tools, declared), *served(self._body.mcp_servers)]
         messages = bytes(self._body.messages)
         if any(word in messages for word in _BRINGING):
             for _, block in self._blocks():
@@ -106,21 +104,30 @@ class MessagesRequest(RequestAdapter):
         unique = {(tool.name, tool.server_executed, bytes(tool.parameters)): tool for tool in found}
         return [tool for tool in unique.values() if tool.name]
 
-    @cached_property
-    def tool_results(self) -> Sequence[ToolResult]:
-        names: dict[str, str] = {}
-        found = []
-        for path, block in self._blocks():
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return body.tools, body.mcp_servers, recent(body.messages, _BRINGING[:2])
+
+    def history_array(self) -> bytes:
+        messages = bytes(self._body.messages)
+        return messages if messages.startswith(b"[") else b""
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        turn = read(_turn, msgspec.Raw(element))
+        for index, block in _blocks.read(turn.content) if turn else ():
             kind = text(block.type)
             if kind in _CALLS:
-                names[text(block.id)] = text(block.name)
+                log.call(text(block.id), text(block.name))
             elif kind in _RESULTS:
                 call = text(block.tool_use_id)
-                place = (*path, "content")
-                texts = tuple(_texts(block.content, place))
-                name = names[call] if call in names else self.earlier_name(call)
-                found.append(ToolResult(call, name, block.is_error is True, place, texts))
-        return found
+                path = ("messages", place, "content", index, "content")
+                texts = tuple(_texts(block.content, path))
+                log.results.append(
+                    ToolResult(call, log.names.get(call, ""), block.is_error is True, path, texts)
+                )
+            elif kind == "compaction":
+                log.references.append(Reference("context", f"messages[{place}].content[{index}]"))
 
     def preamble(self) -> Iterable[Message]:
         if parts := tuple(content_parts(read(_any, self._body.system))):

@@ -22,10 +22,14 @@ _servers = Elements(wire.McpServer)
 _names = Elements(str)
 
 
-def declared(tools: msgspec.Raw, servers: msgspec.Raw) -> Iterator[Tool]:
-    """List what ``tools`` and ``mcp_servers`` declare."""
+def declared(tools: msgspec.Raw) -> Iterator[Tool]:
+    """List what ``tools`` declares."""
     for _, entry in _entries.read(tools):
         yield from _tools(entry)
+
+
+def served(servers: msgspec.Raw) -> Iterator[Tool]:
+    """List what ``mcp_servers`` declares."""
     for _, server in _servers.read(servers):
         name = text(server.name)
         yield Tool(name, server_executed=True)

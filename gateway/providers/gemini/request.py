@@ -7,7 +7,9 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.errors import BadRequest
+from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
 from gateway.core.strict import load
@@ -35,6 +37,7 @@ class GenerateContentRequest(RequestAdapter):
     """A request to ``:generateContent``."""
 
     history: Path = ("contents",)
+    result_words = (b"unctionResponse", b"unction_response")
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -42,7 +45,6 @@ class GenerateContentRequest(RequestAdapter):
         super().__init__(body, params, quirks)
         self._members = load(_body, body)
         self._model = ""
-        self._with_media: set[Path] = set()
         self._collection = self.params.get("collection", "")
         self.model = self.params.get("model", "")
         if self._collection == "tunedModels":
@@ -63,43 +65,26 @@ class GenerateContentRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        found: list[Tool] = []
-        for _, raw in self._at("tools"):
-            for _, tool in items(raw):
-                for key, value in fields(tool).items():
-                    if key in _DECLARATIONS:
-                        found += [_declared(declaration) for _, declaration in items(value)]
-                    elif camel(key) == "mcpServers":
-                        found += [_server(server) for _, server in items(value)]
-                    elif bytes(value) != b"null":
-                        found.append(Tool(camel(key), parameters=value, server_executed=True))
-        return tuple(found)
+        return tuple(tool for _, raw in self._at("tools") for tool in DECLARATIONS.read(raw, _all_declared))
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        return [raw for _, raw in self._at("tools")]
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
-        called: dict[str, str] = {}
-        names: set[str] = set()
-        found: list[ToolResult] = []
-        for path, part in self._parts():
-            for key, value in fields(part).items():
-                if key not in _CALLS and key not in _RESPONSES:
-                    continue
-                members = fields(value)
-                name = string(members.get("name"))
-                call_id = string(members.get("id"))
-                if key in _CALLS:
-                    names.add(name)
-                    called[call_id] = name
-                elif bytes(value).startswith(
-                    b"{"
-                ):  # the API refuses anything else, and nothing could replace it
-                    # Most clients send no ids: then the name must have been called before.
-                    known = called.get(call_id) if call_id else None
-                    name = known or (name if name in names else "")
-                    found.append(read_result(call_id, name, (*path, key), members))
-                    if "parts" in members:
-                        self._with_media.add((*path, key))
-        return tuple(found)
+        if self.history_array():
+            return super().tool_results
+        log = Log()
+        for path, content in self._contents():  # a lone one, or what is no part of a conversation
+            _read_content(path, content, log)
+        return tuple(log.results)
+
+    def history_array(self) -> bytes:
+        return next((bytes(raw) for _, raw in self._at("contents") if bytes(raw).startswith(b"[")), b"")
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        _read_content((*self.history, place), Raw(element), log)
 
     def preamble(self) -> Iterable[Message]:
         for _, raw in self._at("systemInstruction"):
@@ -149,6 +134,16 @@ class GenerateContentRequest(RequestAdapter):
         self.set((*result.path, "response"), {"result": text})
         if result.path in self._with_media:
             self.remove((*result.path, "parts"))  # images and files are the tool's words too
+
+    @cached_property
+    def _with_media(self) -> frozenset[Path]:
+        """Where results stand that hold more than their response."""
+        return frozenset(
+            (*path, key)
+            for path, part in self._parts()
+            for key, value in fields(part).items()
+            if key in _RESPONSES and "parts" in fields(value)
+        )
 
     def set_text(self, block: Text, text: str) -> None:
         # The response itself must stay an object.
@@ -243,6 +238,38 @@ class BatchEmbedContentsRequest(GenerateContentRequest):
         for path, raw in self._at("requests"):
             for index, request in items(raw):
                 yield (*path, *index), request
+
+
+def _read_content(path: Path, content: Raw, log: Log) -> None:
+    """Note the calls and the results of one content."""
+    for place, part in parts_of(content, path):
+        for key, value in fields(part).items():
+            if key not in _CALLS and key not in _RESPONSES:
+                continue
+            members = fields(value)
+            name = string(members.get("name"))
+            call_id = string(members.get("id"))
+            if key in _CALLS:
+                log.call("", name)
+                if call_id:
+                    log.call(call_id, name)
+            elif bytes(value).startswith(b"{"):
+                # The API refuses anything else, and nothing could replace it. Most clients send no ids: then the
+                # name must have been called before.
+                known = log.names.get(call_id) if call_id else None
+                name = known or (name if log.was_called(name) else "")
+                log.results.append(read_result(call_id, name, (*place, key), members))
+
+
+def _all_declared(tools: Raw) -> Iterator[Tool]:
+    for _, tool in items(tools):
+        for key, value in fields(tool).items():
+            if key in _DECLARATIONS:
+                yield from (_declared(declaration) for _, declaration in items(value))
+            elif camel(key) == "mcpServers":
+                yield from (_server(server) for _, server in items(value))
+            elif bytes(value) != b"null":
+                yield Tool(camel(key), parameters=value, server_executed=True)
 
 
 def _declared(declaration: Raw) -> Tool:

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.declarations import DECLARATIONS
 from gateway.core.errors import BadRequest
+from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
@@ -36,6 +38,7 @@ class ChatRequest(RequestAdapter):
     """A request for a chat completion."""
 
     history = ("messages",)
+    result_words = (b'"tool"', b'"function"')
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -77,46 +80,58 @@ class ChatRequest(RequestAdapter):
     def forget(self) -> None:
         self._forgets = True
         self.set(("store",), value=False)
+        if given(self._body.metadata):
+            self.remove(("metadata",))  # labels of what is kept, and an error where nothing is
 
     def _tools(self) -> Iterator[Tool]:
         body = self._body
-        for item in raw_items(body.tools):
-            yield from _declared(item)
+        yield from DECLARATIONS.read(body.tools, _all_declared)
         for function in elements(body.functions, _function):
             yield Tool(string(function.name), string(function.description), function.parameters)
         yield from asked_for(body, (self.model, *self.other_models))
         yield from (tool for tool in _chosen(body.tool_choice) if tool.server_executed)
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        body = self._body
+        return (
+            self.model.encode(),  # some names of models ask for tools
+            body.models,
+            body.tools,
+            body.functions,
+            body.web_search_options,
+            body.search_parameters,
+            body.plugins,
+            body.compound_custom,
+            body.tool_choice,
+        )
 
     @cached_property
     def _messages(self) -> list[wire.Message | None]:
         """The history; None for what is no message, so that positions are right."""
         return [lenient(_message, raw) for raw in raw_items(self._body.messages)]
 
-    @cached_property
-    def tool_results(self) -> Sequence[ToolResult]:
-        return tuple(self._tool_results())
+    def history_array(self) -> bytes:
+        return array(self._body.messages)
 
-    def _tool_results(self) -> Iterator[ToolResult]:
-        names: dict[str, str] = {}
-        legacy: set[str] = set()
-        for position, message in enumerate(self._messages):
-            if message is None:
-                continue
-            for entry in elements(message.tool_calls, _entry):
-                names[string(entry.id)] = called(entry).name
-            if (call := lenient(_function, message.function_call)) is not None:
-                legacy.add(string(call.name))
-            if message.role == "tool":
-                id_ = string(message.tool_call_id)
-                name = names.get(id_, "") if id_ else ""
-            elif message.role == "function":
-                id_ = ""
-                name = string(message.name)
-                name = name if name in legacy else ""
-            else:
-                continue
-            path: Path = ("messages", position, "content")
-            yield ToolResult(id_, name, False, path, tuple(_texts(message.content, path)))  # noqa: FBT003  # the wire has no sign of an error
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        message = lenient(_message, msgspec.Raw(element))
+        if message is None:
+            return
+        for entry in elements(message.tool_calls, _entry):
+            log.call(string(entry.id), called(entry).name)
+        if (call := lenient(_function, message.function_call)) is not None:
+            log.call("", string(call.name))
+        if message.role == "tool":
+            id_ = string(message.tool_call_id)
+            name = log.names.get(id_, "") if id_ else ""
+        elif message.role == "function":
+            id_, name = "", string(message.name)
+            name = name if log.was_called(name) else ""
+        else:
+            return
+        path: Path = ("messages", place, "content")
+        log.results.append(ToolResult(id_, name, False, path, tuple(_texts(message.content, path))))  # noqa: FBT003  # the wire has no sign of an error
 
     def preamble(self) -> Iterable[Message]:
         return prompt(self._body.prompt)
@@ -199,6 +214,11 @@ def lenient(decode: Any, raw: msgspec.Raw) -> Any:
         return None
 
 
+def array(raw: msgspec.Raw) -> bytes:
+    """Return the bytes of a list, none if it is not one."""
+    return bytes(raw) if bytes(memoryview(raw)[:1]) == b"[" else b""
+
+
 def raw_items(raw: msgspec.Raw) -> list[msgspec.Raw]:
     """Return the elements of a list, none if it is not one."""
     items: list[msgspec.Raw] = lenient(_items, raw) or []
@@ -210,6 +230,11 @@ def elements(raw: msgspec.Raw, decode: Any) -> Iterator[Any]:
     for item in raw_items(raw):
         if (element := lenient(decode, item)) is not None:
             yield element
+
+
+def _all_declared(tools: msgspec.Raw) -> Iterator[Tool]:
+    for item in raw_items(tools):
+        yield from _declared(item)
 
 
 def _declared(item: msgspec.Raw) -> Iterator[Tool]:

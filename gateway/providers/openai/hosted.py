@@ -19,8 +19,8 @@ _ONLINE = ":online"
 """OpenRouter: what makes any model search the web, as this plugin does."""
 _WEB_PLUGIN = "web"
 _COMPOUND = re.compile(r"(groq/)?compound(-.+)?")
-_COMPOUND_TOOLS = (_SEARCH, "visit_website", "code_interpreter", "browser_automation", "wolfram_alpha")
-"""What Groq's compound systems may run if a request does not say which of them."""
+_COMPOUND_TOOLS = (_SEARCH, "visit_website", "code_interpreter")
+"""What Groq's compound systems run unless a request names others."""
 
 
 def unique(tools: Iterable[Tool]) -> Iterator[Tool]:

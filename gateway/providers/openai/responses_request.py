@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter
+from gateway.core.adapter import DEFAULT_QUIRKS, Quirks, RequestAdapter, recent
+from gateway.core.declarations import DECLARATIONS
+from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
@@ -31,7 +33,14 @@ from gateway.providers.openai.responses_items import (
     string,
     text,
 )
-from gateway.providers.openai.responses_state import ENCRYPTED, bare_reasoning, is_conversation, references
+from gateway.providers.openai.responses_state import (
+    ENCRYPTED,
+    bare_reasoning,
+    is_conversation,
+    mention,
+    references,
+    referred,
+)
 from schemas import openai_responses as wire
 
 _Raw = msgspec.Raw
@@ -42,6 +51,7 @@ _PART = msgspec.json.Decoder(wire.Part)
 
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
+_BRINGING = tuple(source.encode() for source in _TOOL_SOURCES)
 _UNREAD = frozenset({"image_url", "file_data", "encrypted_content"})
 """Members whose bytes are no text."""
 _BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -51,6 +61,7 @@ class ResponsesRequest(RequestAdapter):
     """A request to create a response."""
 
     history = ("input",)
+    result_words = (b"_output", b"mcp_call")
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -66,7 +77,7 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def hidden(self) -> Sequence[Reference]:
-        return tuple(references(self._request))
+        return (*references(self._request), *self.hidden_in_history())
 
     @property
     def keeps(self) -> bool:
@@ -80,7 +91,7 @@ class ResponsesRequest(RequestAdapter):
         asked = include if isinstance(include, list) else []
         if isinstance(value(self._request.reasoning), dict) and ENCRYPTED not in asked:
             self.set(("include",), [*asked, ENCRYPTED])
-        for index in bare_reasoning(self._request.input):
+        for index in bare_reasoning(self._request, self._items):
             self.remove(("input", index))
 
     @property
@@ -92,9 +103,10 @@ class ResponsesRequest(RequestAdapter):
         return tuple(unique(self._tools()))
 
     def _tools(self) -> Iterator[Tool]:
-        for raw in elements(self._request.tools):
-            yield from _declared(raw)
-        for _, item in self._items:
+        yield from DECLARATIONS.read(self._request.tools, _all_declared)
+        history = bytes(self._request.input)
+        brought = self._items if any(word in history for word in (*_BRINGING, b"\\u00")) else ()
+        for _, item in brought:
             if item.type in _TOOL_SOURCES:
                 label = text(item.server_label)
                 for raw in elements(item.tools):
@@ -103,6 +115,18 @@ class ResponsesRequest(RequestAdapter):
         yield from searching((self.model, *self.other_models))
         # A stored prompt may bring tools that only a choice shows.
         yield from (tool for tool in _chosen(self._request.tool_choice) if tool.server_executed)
+
+    @property
+    def declarations(self) -> Sequence[bytes | msgspec.Raw]:
+        request = self._request
+        named = self.model.encode(), request.models  # some names of models ask for tools
+        return (
+            *named,
+            request.tools,
+            request.plugins,
+            request.tool_choice,
+            recent(request.input, _BRINGING),
+        )
 
     @cached_property
     def _items(self) -> Sequence[tuple[int, wire.Item]]:
@@ -117,27 +141,40 @@ class ResponsesRequest(RequestAdapter):
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
-        names: dict[str, str] = {}
-        results = []
-        for index, item in self._items:
-            if item.type in CLIENT_CALLS:
-                name = CLIENT_CALLS[item.type] or text(item.name)
-                if name == "computer":
-                    name = computer_name(self.tools)
-                names.update((key, name) for key in (text(item.call_id), text(item.id)) if key)
-            elif member := OUTPUTS.get(item.type):
-                content = item.result if member == "result" else item.output
-                if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
-                    continue  # a call that is not answered yet
-                results.append(self._result(item, content, ("input", index, member), names))
-        return tuple(results)
+        found = super().tool_results
+        if not any(result.name == "computer" for result in found):
+            return found
+        name = computer_name(self.tools)  # which depends on what is declared, not on the history
+        return tuple(
+            msgspec.structs.replace(result, name=name) if result.name == "computer" else result
+            for result in found
+        )
 
-    def _result(self, item: wire.Item, content: _Raw, path: Path, names: Mapping[str, str]) -> ToolResult:
-        call = text(item.call_id) or text(item.id)
-        # What an output says of its own name is the client's word; a call that holds its result says both.
-        own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
-        name = names.get(call) or own or self.earlier_name(call)
-        return ToolResult(call, name, failed(item), path, tuple(_blocks(content, path)))
+    def history_array(self) -> bytes:
+        items = bytes(self._request.input)
+        return items if items.startswith(b"[") else b""
+
+    def read_element(self, place: int, element: bytes, log: Log) -> None:
+        try:
+            item = _ITEM.decode(element)
+        except UNREADABLE:
+            item = mention(element)
+        if item.type in CLIENT_CALLS:
+            name = CLIENT_CALLS[item.type] or text(item.name)
+            for id_ in filter(None, (text(item.call_id), text(item.id))):
+                log.call(id_, name)
+        elif member := OUTPUTS.get(item.type):
+            content = item.result if member == "result" else item.output
+            if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
+                return  # a call that is not answered yet
+            call = text(item.call_id) or text(item.id)
+            # What an output says of its own name is the client's word; a call that holds its result says both.
+            own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
+            path: Path = ("input", place, member)
+            texts = tuple(_blocks(content, path))
+            log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, texts))
+        elif reference := referred(item, place):
+            log.references.append(reference)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
         index = result.path[1] if len(result.path) > 1 else None
@@ -187,6 +224,11 @@ class ResponsesRequest(RequestAdapter):
         if prompt.schema:
             body["text"] = {"format": {"type": "json_schema", "name": "answer", "schema": prompt.schema}}
         return msgspec.json.encode(body)
+
+
+def _all_declared(tools: _Raw) -> Iterator[Tool]:
+    for raw in elements(tools):
+        yield from _declared(raw)
 
 
 def _declared(raw: _Raw) -> Iterator[Tool]:

@@ -1,6 +1,6 @@
 """What a request to the Responses API leaves to the provider's memory, and how it leaves less."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -10,16 +10,21 @@ from gateway.providers.openai.hosted import value
 from gateway.providers.openai.responses_items import elements, text
 from schemas import openai_responses as wire
 
-_MENTIONS = msgspec.json.Decoder(list[wire.Mention])
 _MENTION = msgspec.json.Decoder(wire.Mention)
 _KEPT = msgspec.json.Decoder(wire.KeptReasoning)
 
+_COMPACTED = ("compaction", "compaction_summary")
+_CONTAINERS = (b"container", b"\\u00")
+"""What declares a container; an escape could hide the word."""
 ENCRYPTED = "reasoning.encrypted_content"
 """What brings reasoning to the client in a form that it can send back."""
 
 
+Items = Sequence[tuple[int, wire.Item]]
+
+
 def references(request: wire.Request) -> Iterator[Reference]:
-    """List them; of the items of one sort only the first."""
+    """List what members other than the input refer to."""
     if previous := value(request.previous_response_id):
         yield Reference("answer", "previous_response_id", text(previous))
     if value(request.conversation) is not None:
@@ -28,7 +33,6 @@ def references(request: wire.Request) -> Iterator[Reference]:
         yield Reference("tools", "prompt")
     if request.background:
         yield Reference("deferred", "background")
-    yield from _in_items(request)
     yield from _in_tools(request)
 
 
@@ -37,31 +41,36 @@ def is_conversation(request: wire.Request) -> bool:
     return value(request.conversation) is not None
 
 
-def bare_reasoning(raw: msgspec.Raw) -> Iterator[int]:
+def bare_reasoning(request: wire.Request, items: Items) -> Iterator[int]:
     """Yield where the input has reasoning that says no more than where the provider has kept it."""
-    found = [index for index, mention in _mentions(raw) if mention.type == "reasoning"]
-    items = elements(raw) if found else []
+    found = [index for index, item in items if item.type == "reasoning"]
+    raws = elements(request.input) if found else []
     for index in found:
-        item = _KEPT.decode(items[index])
-        if not (item.encrypted_content or item.content):
+        said = _KEPT.decode(raws[index])
+        if not (said.encrypted_content or said.content):
             yield index
 
 
-def _in_items(request: wire.Request) -> Iterator[Reference]:
-    referred = compacted = False
-    for index, mention in _mentions(request.input):
-        kind = mention.type
-        # A reference need not say that it is one.
-        if not referred and (kind == "item_reference" or (not kind and mention.id and not mention.role)):
-            referred = True
-            yield Reference("history", f"input[{index}]", text(mention.id))
-        elif not compacted and kind in ("compaction", "compaction_summary"):
-            compacted = True
-            yield Reference("context", f"input[{index}]")
+def referred(item: wire.Item, place: int) -> Reference | None:
+    """Return what an item of the input stands for without saying it."""
+    # An item that is only an id need not say that it is one.
+    if item.type == "item_reference" or not (item.type or item.role or not item.id):
+        return Reference("history", f"input[{place}]", text(item.id))
+    return Reference("context", f"input[{place}]") if item.type in _COMPACTED else None
+
+
+def mention(element: bytes) -> wire.Item:
+    """Read of an item that can't be read as one what says that it is only an id."""
+    try:
+        found = _MENTION.decode(element)
+    except UNREADABLE:
+        return wire.Item()
+    return wire.Item(id="" if found.type else found.id, role=found.role)
 
 
 def _in_tools(request: wire.Request) -> Iterator[Reference]:
-    found = value(request.tools)
+    raw = bytes(request.tools)
+    found = value(request.tools) if any(word in raw for word in _CONTAINERS) else None
     for index, tool in enumerate(found if isinstance(found, list) else ()):
         if not isinstance(tool, dict):
             continue
@@ -70,17 +79,3 @@ def _in_tools(request: wire.Request) -> Iterator[Reference]:
             yield Reference("context", f"tools[{index}].container")
         elif isinstance(environment, dict) and environment.get("type") == "container_reference":
             yield Reference("context", f"tools[{index}].environment")
-
-
-def _mentions(raw: msgspec.Raw) -> Iterator[tuple[int, wire.Mention]]:
-    if bytes(memoryview(raw)[:1]) != b"[":
-        return
-    try:
-        yield from enumerate(_MENTIONS.decode(raw))
-    except UNREADABLE:
-        for index, element in enumerate(elements(raw)):
-            try:
-                mention = _MENTION.decode(element)
-            except UNREADABLE:
-                continue
-            yield index, mention

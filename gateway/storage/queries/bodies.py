@@ -58,9 +58,7 @@ class Bodies:
             return None
         if not body.messages and not body.suffix:
             return _WHOLE + body.prefix if body.prefix[:1] in (_WHOLE, _CUT) else body.prefix
-        history = _NOTHING
-        for message in body.messages:
-            history = self._link(history, message)
+        history = self._history(body.messages)
         suffix = self._message(body.suffix) if body.suffix else _NOTHING
         return b"".join((_CUT, self._message(body.prefix), history, suffix))
 
@@ -72,6 +70,17 @@ class Bodies:
             [(found, now, packed(content)) for found, content in sorted(self._messages.items())],
         )
         batch.add(_add_history, [(found, now, *link) for found, link in sorted(self._histories.items())])
+
+    def _history(self, messages: tuple[bytes, ...]) -> bytes:
+        """Return the id of the last link; of what an earlier request had, too, nothing is hashed again."""
+        chains = self._known.chains
+        links, since = chains.links(messages, self._now - TOUCH // 2)
+        history = links[-1] if links else _NOTHING
+        for message in messages[len(links) :]:
+            history = self._link(history, message)
+            links.append(history)
+        chains.keep(messages, links, since or self._now)
+        return history
 
     def _message(self, content: bytes) -> bytes:
         found = self._known.hash_of_piece(content)
