@@ -86,10 +86,8 @@ class Server(threading.Thread):
         if found := re.search(rb"(?i)content-length: *(\d+)", head):
             while len(body) < int(found[1]):
                 body += connection.recv(65536)
-        connection.sendall(self.raw)
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(65536):
-            pass
+        # A client that kept the connection would ask again on one that is closed.
+        connection.sendall(self.raw.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
 
     def close(self) -> None:
         self._listening.close()

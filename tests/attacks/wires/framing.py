@@ -49,8 +49,13 @@ def _field(name: bytes) -> Callable[[bytes], bytes]:
     return lambda frame: frame.replace(b"data: ", name, 1)
 
 
-_UNREAD = ("whole labelled wrong", "a whole answer to a request for a stream")
-"""No client reads events that it did not ask for, or none that it did."""
+_UNREAD = (
+    "whole labelled wrong",
+    "whole labelled as text",
+    "whole without a label",
+    "a whole answer to a request for a stream",
+)
+"""Some client does not read events that it did not ask for, none where it did, or JSON that is not said to be some."""
 
 FRAMINGS: dict[str, tuple[Callable[[Sequence[bytes]], list[bytes]], Pair]] = {
     "CR ends lines": (_each(lambda f: _unix(f).replace(b"\n", b"\r")), _ANEW),

@@ -347,7 +347,8 @@ add_framing(
         "whole labelled wrong": (REFUSED, REFRAMED),
     },
     # google-genai fails on anything but plain data lines.
-    unread=("data without a space", "a comment between events", "a comment in each event", "named error"),
+    unread=(
+        "a call in a comment","data without a space", "a comment between events", "a comment in each event", "named error"),
     quiet=events([*opening(), chunk({"text": ""}, reason="STOP")]),
     keys=("candidates", "content", "parts", "functionCall", "name", "args"),
 )
