@@ -48,6 +48,8 @@ _REST = 0.05
 """Seconds to wait for the end of an answer whose terminator has come."""
 _LAST_WORDS = 5.0
 """Seconds for writing an error to a client."""
+_JUDGING = 2.0
+"""Seconds for a verdict: no stage has to ask anybody, and a call that nobody judges is not released."""
 _JSON = "application/json"
 
 _log = structlog.get_logger()
@@ -281,8 +283,9 @@ class Exchange:
         i = self._i
         self._watch.expect("", 0.0)
         try:
-            for judge in self._parts.pipeline.tool_calls:
-                await judge(i)
+            async with asyncio.timeout(_JUDGING):
+                for judge in self._parts.pipeline.tool_calls:
+                    await judge(i)
         except Exception as error:
             if isinstance(error, GatewayError):
                 raise

@@ -10,6 +10,7 @@ It decides once, at the start, how an answer is relayed:
   What can't be read is not released, and nothing follows the wire's terminator.
 """
 
+import sys
 from collections.abc import Iterable
 
 from gateway.core.adapter import Payload, ResponseAdapter
@@ -246,15 +247,14 @@ class Relay:
 
     def _gated(self, frames: list[Frame], chunk: bytes) -> bytes:
         ready = []
-        if self._framer.overflow:
-            frames = [frame for frame in frames if len(frame.raw) <= self._framer.limit]
+        limit = self._framer.limit if self._framer.overflow else sys.maxsize
         for frame in frames:
-            if self.done or self.failure is not None:
-                break
+            if self.done or self.failure is not None or len(frame.raw) > limit:
+                break  # nor is what follows it read
             if self._judge(frame):
                 ready.append(frame.raw if frame.shape is not Shape.IRREGULAR else self._encode(frame))
         framer = self._framer
-        if framer.overflow:
+        if framer.overflow and not self.done:
             self.failure = self.failure or NotEvaluated("The upstream sent an event over the size limit.")
         elif framer.complete:
             self.done = True
