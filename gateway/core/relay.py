@@ -368,9 +368,10 @@ class Relay:
             if kind in _HARMLESS:
                 continue
             if isinstance(event, ToolCallDelta):
-                # Each piece accounts for one such object of its own call, and for none that stands beside it.
+                # What names its call accounts for one such object, and for none that stands beside it.
+                named = bool(event.name) or event.restated
                 for name in names:
-                    if name and self._completion.is_name(event.index, name):
+                    if named and name and self._completion.is_name(event.index, name):
                         names.remove(name)
                         break
                 holds = holds or not event.server_executed
