@@ -10,7 +10,6 @@ It decides once, at the start, how an answer is relayed:
   What can't be read is not released, and nothing follows the wire's terminator.
 """
 
-import sys
 from collections.abc import Iterable
 
 from gateway.core.adapter import Payload, ResponseAdapter
@@ -247,13 +246,13 @@ class Relay:
 
     def _gated(self, frames: list[Frame], chunk: bytes) -> bytes:
         ready = []
-        limit = self._framer.limit if self._framer.overflow else sys.maxsize
+        framer = self._framer
         for frame in frames:
-            if self.done or self.failure is not None or len(frame.raw) > limit:
+            oversized = framer.overflow and len(frame.raw) > framer.limit
+            if self.done or self.failure is not None or oversized:
                 break  # nor is what follows it read
             if self._judge(frame):
                 ready.append(frame.raw if frame.shape is not Shape.IRREGULAR else self._encode(frame))
-        framer = self._framer
         if framer.overflow and not self.done:
             self.failure = self.failure or NotEvaluated("The upstream sent an event over the size limit.")
         elif framer.complete:
