@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SDKS := .venv-sdks
 
-.PHONY: demo serve test lint unit format bench clean
+.PHONY: demo serve test test-sdks lint unit format bench clean
 
 demo: $(VENV)/run
 	$(BIN)/llm-gateway demo
@@ -20,8 +21,27 @@ lint: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# What measures time runs alone; all else uses every core.
 unit: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m alone
+
+# What a gateway sent in the tests of attacks, read once more by the vendors' clients of the generation before, and by
+# those for Node where there is one. ANSWERS: a folder with what `make test` kept, for GATEWAY_TEST_ANSWERS; else it is
+# made anew.
+test-sdks: $(VENV)/test $(SDKS)/python
+ifeq ($(ANSWERS),)
+	rm -rf build/answers
+	GATEWAY_TEST_ANSWERS=build/answers $(BIN)/python -m pytest --quiet tests/attacks/test_attacks_live.py
+endif
+	$(SDKS)/bin/python tests/attacks/sdk_replay.py $(or $(ANSWERS),build/answers)
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	    mkdir -p $(SDKS)/node && cp tests/attacks/node/* $(SDKS)/node/ && \
+	    npm install --prefix $(SDKS)/node --silent --no-fund --no-audit --no-package-lock && \
+	    node $(SDKS)/node/replay.mjs $(or $(ANSWERS),build/answers); \
+	else \
+	    echo "The clients for Node are not tested: there is no node, or no npm."; \
+	fi
 
 format: $(VENV)/test
 	$(BIN)/ruff format .
@@ -41,5 +61,10 @@ $(VENV)/test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $(VENV)/run $@
 
+$(SDKS)/python: tests/attacks/sdk_requirements.txt
+	$(PYTHON) -m venv $(SDKS)
+	$(SDKS)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SDKS) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -246,15 +246,14 @@ class Relay:
 
     def _gated(self, frames: list[Frame], chunk: bytes) -> bytes:
         ready = []
-        if self._framer.overflow:
-            frames = [frame for frame in frames if len(frame.raw) <= self._framer.limit]
+        framer = self._framer
         for frame in frames:
-            if self.done or self.failure is not None:
-                break
+            oversized = framer.overflow and len(frame.raw) > framer.limit
+            if self.done or self.failure is not None or oversized:
+                break  # nor is what follows it read
             if self._judge(frame):
                 ready.append(frame.raw if frame.shape is not Shape.IRREGULAR else self._encode(frame))
-        framer = self._framer
-        if framer.overflow:
+        if framer.overflow and not self.done:
             self.failure = self.failure or NotEvaluated("The upstream sent an event over the size limit.")
         elif framer.complete:
             self.done = True

@@ -51,6 +51,10 @@ class ToolCalls(Stage):
         if not i.guard.holds:
             return
         decisions, refused = _judge(i)
+        if len(decisions) > _MOST:
+            decisions.sort(
+                key=lambda decision: not decision.blocked
+            )  # those that refuse are told in any case
         i.decisions += decisions[:_MOST]
         if not refused:
             return

@@ -45,6 +45,27 @@ def test_what_can_not_be_read_without_doubt_does_not_leave(doubtful):
         assert relay.unreadable == 1
 
 
+HUGE = b'data: {"u":"' + b"x" * 2000 + b'"}\n\n'
+
+
+@pytest.mark.parametrize("framer", ["sse", "array"])
+def test_nothing_that_follows_an_event_over_the_limit_is_relayed(framer):
+    frames = [b'data: {"t":"before"}\n\n', HUGE, b'data: {"t":"after"}\n\n', b"data: [DONE]\n\n"]
+    if framer == "array":
+        frames = [b'[{"t":"before"}', b',{"u":"' + b"x" * 2000 + b'"}', b',{"t":"after"}', b"]"]
+    for chunks in ([b"".join(frames)], frames):
+        relay, _ = make(framer)
+        assert b"".join(map(relay.feed, chunks)) + relay.close() == frames[0]
+        assert isinstance(relay.failure, NotEvaluated)
+
+
+def test_what_follows_the_terminator_is_no_failure():
+    done = b"data: [DONE]\n\n"
+    relay, _ = make()
+    assert relay.feed(done + HUGE) == done
+    assert (relay.failure, relay.stopped) == (None, True)
+
+
 # Objects that look like a call, beside one that is judged: a client may read them in another letter case.
 @pytest.mark.parametrize(
     ("event", "explained"),

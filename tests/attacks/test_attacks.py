@@ -1,0 +1,33 @@
+"""Every attack on an answer, under each kind of policies, however the network cuts it: in process, against the gate."""
+
+import pytest
+
+from tests.attacks.catalog import ATTACKS
+from tests.attacks.model import CANARY, KINDS, TWIN, ending
+from tests.attacks.oracle import check
+from tests.attacks.runner import play, splits
+
+IN_PROCESS = [attack for attack in ATTACKS if attack.encode is None]
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@each_kind
+@pytest.mark.parametrize("attack", IN_PROCESS, ids=lambda attack: attack.name)
+def test_nothing_of_a_denied_call_leaves(attack, kind):
+    expected = ending(attack.denied, kind)
+    outputs = {}
+    for split, chunks in splits(attack, CANARY):
+        got = play(attack, kind, chunks)
+        check(attack, CANARY, expected, got)
+        outputs[split] = got.body.replace(got.interaction.id.encode(), b"ID")
+    assert len(set(outputs.values())) == 1, f"the answer depends on the cuts: {outputs}"
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "attack", [attack for attack in IN_PROCESS if attack.twin is not None], ids=lambda attack: attack.name
+)
+def test_an_allowed_call_passes_whole_or_not_at_all(attack, kind):
+    expected = ending(attack.twin, kind)
+    for _, chunks in splits(attack, TWIN):
+        check(attack, TWIN, expected, play(attack, kind, chunks))
