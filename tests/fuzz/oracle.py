@@ -97,24 +97,29 @@ def _may_not_say(case: Case) -> bool:
     return bool(saying) and all(judge.refused(case.policy, call) for call in saying)
 
 
+_NAMED = frozenset(
+    {
+        ("content_block", "input"),
+        ("content", "input"),
+        ("item", "arguments"),
+        ("item", "input"),
+        ("output", "arguments"),
+        ("output", "input"),
+        ("functionCall", "args"),
+        ("function_call", "args"),
+    }
+)
+"""The same, where there is a name beside them."""
 _HOLDERS = frozenset(
     {
         ("function", "arguments"),
         ("custom", "input"),
         ("function_call", "arguments"),
-        ("content_block", "input"),
-        ("content", "input"),
         ("input_json_delta", "partial_json"),
-        ("item", "arguments"),
-        ("item", "input"),
-        ("output", "arguments"),
-        ("output", "input"),
         ("response.function_call_arguments.delta", "delta"),
         ("response.function_call_arguments.done", "arguments"),
         ("response.custom_tool_call_input.delta", "delta"),
         ("response.custom_tool_call_input.done", "input"),
-        ("functionCall", "args"),
-        ("function_call", "args"),
     }
 )
 """Where a call's arguments are: the member that holds the call, or its type, and the member of it."""
@@ -125,10 +130,9 @@ def _says_elsewhere(value: Any, place: str = "") -> bool:
     if isinstance(value, reader.Pairs):
         kinds = [child for key, child in value if key == "type"]
         kind = kinds[0] if len(kinds) == 1 and isinstance(kinds[0], str) else ""
+        holders = _HOLDERS | _NAMED if any(key == "name" for key, _ in value) else _HOLDERS
         return any(
-            _says_elsewhere(child, key)
-            for key, child in value
-            if not ({(place, key), (kind, key)} & _HOLDERS)
+            _says_elsewhere(child, key) for key, child in value if not ({(place, key), (kind, key)} & holders)
         )
     if isinstance(value, list):
         return any(_says_elsewhere(child, place) for child in value)
