@@ -97,19 +97,6 @@ def _may_not_say(case: Case) -> bool:
     return bool(saying) and all(judge.refused(case.policy, call) for call in saying)
 
 
-_NAMED = frozenset(
-    {
-        ("content_block", "input"),
-        ("content", "input"),
-        ("item", "arguments"),
-        ("item", "input"),
-        ("output", "arguments"),
-        ("output", "input"),
-        ("functionCall", "args"),
-        ("function_call", "args"),
-    }
-)
-"""The same, where there is a name beside them."""
 _HOLDERS = frozenset(
     {
         ("function", "arguments"),
@@ -123,6 +110,19 @@ _HOLDERS = frozenset(
     }
 )
 """Where a call's arguments are: the member that holds the call, or its type, and the member of it."""
+_NAMED = frozenset(
+    {
+        ("content_block", "input"),
+        ("content", "input"),
+        ("item", "arguments"),
+        ("item", "input"),
+        ("output", "arguments"),
+        ("output", "input"),
+        ("functionCall", "args"),
+        ("function_call", "args"),
+    }
+)
+"""The same, where there is a name beside them."""
 
 
 def _says_elsewhere(value: Any, place: str = "") -> bool:
