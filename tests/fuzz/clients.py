@@ -23,10 +23,11 @@ class _Building:
         if isinstance(piece, str):
             self.pieces.append(piece)
 
-    def calls(self) -> Iterator[Call]:
-        """Clients join the pieces of a name, or keep the first or the last one."""
+    def calls(self, *, joined: bool = True) -> Iterator[Call]:
+        """Clients join the pieces of a name, where it may come in some, or keep the first or the last one."""
         arguments = "".join(self.pieces)
-        for name in dict.fromkeys(("".join(self.names), *self.names[:1], *self.names[-1:])):
+        names = ["".join(self.names)] if joined else []
+        for name in dict.fromkeys((*names, *self.names[:1], *self.names[-1:])):
             if name:
                 yield name, arguments
 
@@ -153,7 +154,7 @@ def responses(documents: list[Any]) -> Iterator[Call]:
                     yield name, arguments
         for each in building.values():
             if "".join(each.pieces):  # else it has only been announced
-                yield from each.calls()
+                yield from each.calls(joined=False)
 
 
 def anthropic(documents: list[Any]) -> Iterator[Call]:
