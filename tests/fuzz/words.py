@@ -34,6 +34,7 @@ _ARGUMENTS = ("{}", f'{{"path":"{VALUE}"}}', '{"path":"/ok/a"}')
 _SUBTLE_ARGUMENTS = (
     f'{{"path":"{VALUE}","path":"/ok"}}',
     f'{{"path":"/ok","path":"{VALUE}"}}',
+    f'{{"p\\u0061th":"{VALUE}","path":"/ok"}}',
     f'{{"p\\u0061th":"{VALUE}"}}',
     f'{{"path":"{VALUE}"}}{{"path":"/ok"}}',
 )
