@@ -202,6 +202,7 @@ def add_framing(
                     ),
                     _TORN,
                     stream=stream,
+                    live="spelt" not in variant,
                 )
     for variant, put in BESIDE.items():
         for stream in (True, False):

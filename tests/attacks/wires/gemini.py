@@ -348,7 +348,12 @@ add_framing(
     },
     # google-genai fails on anything but plain data lines.
     unread=(
-        "a call in a comment","data without a space", "a comment between events", "a comment in each event", "named error"),
+        "a call in a comment",
+        "data without a space",
+        "a comment between events",
+        "a comment in each event",
+        "named error",
+    ),
     quiet=events([*opening(), chunk({"text": ""}, reason="STOP")]),
     keys=("candidates", "content", "parts", "functionCall", "name", "args"),
 )
