@@ -21,8 +21,10 @@ lint: $(VENV)/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# What measures time runs alone; all else uses every core.
 unit: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 # What a gateway sent in the tests of attacks, read once more by the vendors' clients of the generation before, and by
 # those for Node where there is one. ANSWERS: a folder with what `make test` kept, for GATEWAY_TEST_ANSWERS; else it is

@@ -14,6 +14,7 @@ from aioprometheus.collectors import Registry
 from gateway import providers as provider_modules
 from gateway import settings as configuration
 from gateway import vitals
+from gateway.asking import Asking
 from gateway.console.api import ConsoleParts, make_console
 from gateway.console.application import HEADERS
 from gateway.core.provider import Providers
@@ -34,6 +35,7 @@ from gateway.server import Server, make_server
 from gateway.settings import Settings, SettingsError
 from gateway.stages.auth import Auth
 from gateway.stages.cost import Cost
+from gateway.stages.dual_llm import Complete, DualLlmStage
 from gateway.stages.interaction_log import InteractionLog
 from gateway.stages.keys import Keys
 from gateway.stages.metrics import Metrics
@@ -45,6 +47,7 @@ from gateway.storage.archive import Archive
 from gateway.storage.database import Database, DatabaseUnusable
 from gateway.storage.queries.search import TextOf, Unread
 from gateway.storage.snapshot import DatabaseSource, Refresh, Reread
+from gateway.storage.summaries import Summaries
 from gateway.upstream import Upstream
 from gateway.watchdog import Watchdog
 
@@ -84,28 +87,32 @@ def make_stages(
     archive: Archive,
     registry: Registry,
     busy: Callable[[], bool],
+    complete: Complete,
 ) -> list[Stage]:
     """Return every stage in order; this list is the only place that says it.
 
-    ``busy``: whether any answer is under way.
+    ``busy``: whether any answer is under way; ``complete``: asks a model on behalf of a request.
     """
-    redactor = Redactor(settings.record.redact)
+    record = settings.record
+    redactor = Redactor(record.redact)
+    summaries = Summaries(archive.database, keyring.bodies, redactor, bodies=record.bodies)
     return [
         Auth(snapshots, keyring.digest),
         Keys(),  # before whatever records
         *features,
         UpstreamState(),  # before results are read: it knows whose they are
         ToolResults(),
+        DualLlmStage(snapshots, complete, summaries.load, summaries.save),
         ToolCalls(),
-        ToolDiscovery(archive.discoveries.put, redactor, contents=settings.record.bodies),
+        ToolDiscovery(archive.discoveries.put, redactor, contents=record.bodies),
         Cost(Prices(lambda: snapshots.current.prices), busy),
         Metrics(registry),  # before what may wait for a database: then it is looked at most
         InteractionLog(
             InteractionWriter(settings.log),
             archive.store,
             archive.worker,
-            bodies=settings.record.bodies,
-            body_limit=settings.record.body_limit,
+            bodies=record.bodies,
+            body_limit=record.body_limit,
             redactor=redactor,
         ),
     ]
@@ -136,6 +143,11 @@ class Gateway:
         self._refresh = Refresh(settings, providers, secrets, self.keyring, source=source, reread=reread)
         self._watchdog = Watchdog(settings.keepalive, settings.client_stall)
         watches = self._watchdog.watches
+        self._upstream = Upstream(
+            settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
+        )
+        kept = settings.record.body_limit if settings.record.bodies or settings.record.redact else 0
+        asking = Asking(settings, self._refresh.snapshots, self._upstream, kept)
         stages = make_stages(
             settings,
             self._refresh.snapshots,
@@ -144,12 +156,11 @@ class Gateway:
             self._archive,
             self._registry,
             lambda: bool(watches),
+            asking.complete,
         )
         pipeline = Pipeline(stages)
-        self._upstream = Upstream(
-            settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
-        )
         self._recorder = Recorder(pipeline.done, pipeline.started, lambda: self._archive.waiting)
+        asking.bind(pipeline, self._recorder)
         (log,) = (stage for stage in stages if isinstance(stage, InteractionLog))
         (discovery,) = (stage for stage in stages if isinstance(stage, ToolDiscovery))
         vitals.expose(
@@ -169,7 +180,7 @@ class Gateway:
                 self._recorder,
                 self._watchdog,
                 asyncio.get_running_loop(),
-                kept=settings.record.body_limit if settings.record.bodies or settings.record.redact else 0,
+                kept=kept,
             ),
             self._refresh.snapshots,
             self._health,

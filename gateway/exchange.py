@@ -14,9 +14,8 @@ import structlog
 from aiohttp import web
 
 from gateway import upstream as io
-from gateway.client import Client, Upload, read_body, take_body
+from gateway.client import Client, Upload
 from gateway.core.errors import (
-    BadRequest,
     BodyTimeout,
     ErrorKind,
     Forbidden,
@@ -30,9 +29,11 @@ from gateway.core.relay import Relay
 from gateway.core.stage import Pipeline
 from gateway.core.torn import read_torn
 from gateway.headers import Headers, RequestHeaders, client_headers
+from gateway.intake import take_request
+from gateway.opening import Opening
 from gateway.origin import Answer
 from gateway.recorder import Recorder
-from gateway.relaying import ENCODINGS, foreign_encoding, relay_for
+from gateway.relaying import relay_for
 from gateway.sending import broken_off, send
 from gateway.settings import Settings
 from gateway.watchdog import ClientStalled, Watch, Watchdog
@@ -76,6 +77,7 @@ class Exchange:
         "_headers",
         "_i",
         "_opaque",
+        "_opening",
         "_parts",
         "_received",
         "_relay",
@@ -98,6 +100,7 @@ class Exchange:
         self._client = client
         self._watch = Watch(parts.loop, client)
         self._relay: Relay | None = None
+        self._opening: Opening | None = None
         self._opaque: bytes | Upload = b""  # a body that nobody parses
         self._error_body: bytearray | None = None
         self._waited = 0.0  # seconds spent on reading the client's body: not ours
@@ -123,6 +126,7 @@ class Exchange:
             await self._fail(error)
         finally:
             watches.discard(self._watch)
+            self._watch.open = None
             i.finished = perf_counter()
             i.response_bytes = self._client.sent
             if (relay := self._relay) is not None:
@@ -142,40 +146,19 @@ class Exchange:
         for on_headers in self._parts.pipeline.headers:
             await on_headers(i)
         self._parts.recorder.begin(i)  # from here on it is known who calls
-        expected = "expect" in self._headers.read
-        quirks = i.provider.row.quirks
-        encoded = "content-encoding" in self._headers.read
-        foreign = encoded and foreign_encoding(self._headers.read["content-encoding"])
         before = perf_counter()
-        if endpoint.opaque:
-            i.request = endpoint.request(b"", params, quirks)
-            if self._request.body_exists:
-                self._opaque = await take_body(
-                    self._request,
-                    settings.opaque_body_limit,
-                    self._watch.moved,
-                    encoded=encoded and not foreign,
-                    expected=expected,
-                )
-            self._waited = perf_counter() - before
-            if isinstance(self._opaque, bytes):
-                i.request_bytes = len(self._opaque)
-        else:
-            if foreign:
-                raise BadRequest(
-                    f"The request body's encoding {foreign!r} is not one of {', '.join(ENCODINGS)}."
-                )
-            body = await read_body(self._request, settings.body_limit, expected=expected)
-            self._waited = perf_counter() - before
-            if not body and encoded:
-                raise BadRequest("The request body is not encoded as its headers say, or is cut.")
-            i.request_bytes = len(body)
-            i.request = endpoint.request(body, params, quirks)
+        self._opaque = await take_request(i, self._request, self._headers, params, settings, self._watch)
+        self._waited = perf_counter() - before
         i.requested_model = i.request.model
         i.streamed = i.request.stream
         i.session = i.session or i.provider.session(i.headers) or i.request.session
         for on_request in self._parts.pipeline.request:
             await on_request(i)
+            if i.quarantined and i.streamed and self._watch.open is None:
+                # What comes next may take longer than the client waits for a sign of life.
+                self._watch.expect("stages", 0.0)
+                self._watch.open = self._open
+        self._watch.open = None
         if i.hold and (endpoint.stateful or not endpoint.listed):
             what = (
                 "This endpoint reaches what the provider stores, which"
@@ -197,15 +180,18 @@ class Exchange:
             watch.deadline = monotonic() + limits.total
         watch.expect("first_byte", limits.first_byte_streamed if i.streamed else limits.first_byte_whole)
         self._sent = perf_counter()
-        response = await send(i, self._request, self._headers, self._opaque, self._parts.upstream, limits)
+        method = self._request.method
+        response = await send(i, method, self._headers, self._opaque, self._parts.upstream, limits)
         i.ran = response.status < 300
         try:
+            if self._opening is not None:
+                await self._opening.check(response)
             relay = self._relay = relay_for(i, response, self._parts.settings, asked=asked)
             if response.status >= 400:
                 self._error_body = bytearray()
             tail = await self._pump(response, relay, limits.gap)
             tail += await self._verdict(relay)
-            if not self._client.begun and self._request.method == "HEAD":
+            if not self._client.begun and method == "HEAD":
                 await self._begin(response, response.length)
             watch.expect("end", 0.0)
             watch.writing = True  # it is up to the client, and no keep-alive may follow the end
@@ -255,6 +241,7 @@ class Exchange:
                     else:
                         await write(ready)
                     watch.writing = False
+                    watch.opening = None
                 if relay.stopped:
                     break
                 if errors is not None and len(errors) < _ERROR_BODY:
@@ -315,13 +302,27 @@ class Exchange:
         i = self._i
         now = perf_counter()
         i.first_byte = now
-        i.overhead = (self._sent - i.started - self._waited) + (
+        i.overhead = (self._sent - i.started - self._waited - i.waited) + (
             now - self._received if self._received else 0.0
         )
         i.status = response.status
         headers = client_headers(response.headers)
         self._add_ours(headers)
         return headers
+
+    async def _open(self) -> None:
+        """Begin a stream whose client has waited for long."""
+        i = self._i
+        client = self._client
+        if client.begun or self._watch.phase != "stages":
+            return
+        self._opening = self._watch.opening = opening = Opening(i, self._parts.settings)
+        i.first_byte = perf_counter()
+        i.status = 200
+        headers = [("Content-Type", opening.content_type)]
+        self._add_ours(headers)
+        await client.start(200, headers)
+        await client.write(opening.keep_alive())
 
     def _add_ours(self, headers: Headers) -> None:
         i = self._i
@@ -372,7 +373,7 @@ class Exchange:
                     client.abort()
                 elif not client.begun:
                     await self._respond(error)
-                elif self._relay is None or (ending := self._relay.fail(error)) is None:
+                elif (told := self._relay or self._opening) is None or (ending := told.fail(error)) is None:
                     client.abort()
                 else:
                     await client.end(ending)
@@ -392,7 +393,7 @@ class Exchange:
     async def _respond(self, error: GatewayError) -> None:
         i = self._i
         i.first_byte = perf_counter()
-        i.overhead = (self._sent or i.first_byte) - i.started - self._waited
+        i.overhead = (self._sent or i.first_byte) - i.started - self._waited - i.waited
         i.status = i.provider.error_status(error)
         headers = [("Content-Type", _JSON), *error.headers.items()]
         self._add_ours(headers)

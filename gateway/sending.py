@@ -2,8 +2,6 @@
 
 import asyncio
 
-from aiohttp import web
-
 from gateway.client import Upload
 from gateway.core.errors import UpstreamError, UpstreamProtocol
 from gateway.core.interaction import Interaction
@@ -17,7 +15,7 @@ from gateway.upstream import Limits, Upstream
 
 async def send(
     i: Interaction,
-    request: web.BaseRequest,
+    method: str,
     sorted_: RequestHeaders,
     opaque: bytes | Upload,
     upstream: Upstream,
@@ -35,13 +33,13 @@ async def send(
         i.forwarded = body
     credential = i.credential
     if credential is not None and credential.secret:
-        signed = i.provider.sign(UpstreamRequest(request.method, url, headers, body), credential.secret)
+        signed = i.provider.sign(UpstreamRequest(method, url, headers, body), credential.secret)
         url, headers, body = signed.url, list(signed.headers), signed.body
     elif credential is not None:
         headers.extend(credential.headers)
     i.attempts = 1
     try:
-        response, i.attempts = await upstream.send(request.method, url, headers, opaque or body, limits)
+        response, i.attempts = await upstream.send(method, url, headers, opaque or body, limits)
     except asyncio.CancelledError as error:
         i.ran = getattr(error, "written", False)
         raise

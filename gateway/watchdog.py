@@ -5,8 +5,9 @@ and the watchdog looks twice a second. Limits are therefore kept to about a seco
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -16,6 +17,8 @@ from gateway.tasks import spawn
 
 _TICK = 0.5
 """Seconds; a client's leaving has to reach the upstream within a second."""
+_SILENT = frozenset({"stages", "first_byte", "gap"})
+"""What is waited for while a client may need a sign of life."""
 _log = structlog.get_logger()
 
 
@@ -25,7 +28,7 @@ class Receiver(Protocol):
     sent: int
     """Bytes of the answer that were written to it."""
 
-    async def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> Coroutine[Any, Any, None]:
         """Write bytes of the answer."""
 
     def left_unseen(self) -> bool:
@@ -33,6 +36,13 @@ class Receiver(Protocol):
 
     def abort(self) -> None:
         """Cut its connection."""
+
+
+class Alive(Protocol):
+    """What is being sent."""
+
+    def keep_alive(self) -> bytes:
+        """Return what may go out now while nothing flows; empty: nothing may."""
 
 
 class ClientStalled(GatewayError):
@@ -52,6 +62,8 @@ class Watch:
         "error",
         "idle",
         "limit",
+        "open",
+        "opening",
         "phase",
         "relay",
         "seen",
@@ -79,6 +91,10 @@ class Watch:
         self.error: GatewayError | None = None
         """Why the request was interrupted."""
         self.relay: Relay | None = None
+        self.opening: Alive | None = None
+        """Keeps the client alive before the relay has sent anything; ``None``: it gets nothing before that."""
+        self.open: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """Begins the answer before there is one, once all has been silent for as long as between two keep-alives."""
 
     def expect(self, phase: str, limit: float) -> None:
         """Begin to wait for something."""
@@ -154,19 +170,22 @@ class Watchdog:
             watch.interrupt(_expired("client" if watch.writing else watch.phase, limit))
         elif watch.deadline and now > watch.deadline:
             watch.interrupt(UpstreamTimeout("The answer took too long (timeouts.total).", may_have_run=True))
-        elif watch.phase == "gap" and not watch.writing and self._keep_alive and watch.relay:
+        elif watch.open is not None and self._keep_alive and idle >= self._keep_alive:
+            opening, watch.open = watch.open, None
+            spawn(_unless_gone(opening()), name="opening")
+        elif (alive := watch.opening or watch.relay) and watch.phase in _SILENT and not watch.writing:
             sent = watch.client.sent
             watch.silence = watch.silence + elapsed if sent == watch.seen else 0.0
             watch.seen = sent
-            if watch.silence >= self._keep_alive and (data := watch.relay.keep_alive()):
+            if self._keep_alive and watch.silence >= self._keep_alive and (data := alive.keep_alive()):
                 watch.silence = 0.0
                 watch.seen += len(data)
-                spawn(_send(watch.client, data), name="keep-alive")
+                spawn(_unless_gone(watch.client.write(data)), name="keep-alive")
 
 
-async def _send(client: Receiver, data: bytes) -> None:
+async def _unless_gone(written: Coroutine[Any, Any, None]) -> None:
     try:
-        await client.write(data)
+        await written
     except OSError:
         _log.debug("client gone before a keep-alive")
 

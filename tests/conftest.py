@@ -38,3 +38,19 @@ def url(request, tmp_path):
     name = f"gateway_{next(_numbers)}"
     server.sql(f"CREATE DATABASE {name}")
     return server.url(name)
+
+
+ALONE = (
+    "tests/bench/",
+    "tests/faults/",
+    "tests/test_counting.py",
+    "tests/test_recorder.py",
+    "tests/test_watchdog.py",
+)
+"""What measures time or the machine: it must not share that with other tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker("alone")

@@ -47,13 +47,12 @@ def test_no_key_of_little_chance_is_taken(tmp_path, key):
     assert not key or key not in done.stderr
 
 
-def test_check_warns_of_a_policy_that_nothing_enforces(tmp_path):
-    (tmp_path / "gateway.toml").write_text("[[trusted_data_policies]]\ntool = 'x'\naction = 'block_always'\n")
+def test_check_warns_of_what_nothing_enforces_and_of_nothing_else(tmp_path):
+    policy = "[[trusted_data_policies]]\ntool = 'x'\naction = 'block_always'\n"
+    (tmp_path / "gateway.toml").write_text("[[limits]]\nkind = 'cost'\namount = 5\n" + policy)
     done = run("check", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stderr == (
-        "warning: gateway.toml:1: trusted_data_policies: 1 kept, but NOT enforced by this version\n"
-    )
+    assert done.stderr == ("warning: gateway.toml:1: limits: 1 kept, but NOT enforced by this version\n")
 
 
 @pytest.mark.parametrize(

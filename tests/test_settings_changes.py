@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from gateway.core.dual_llm import DualLlm
 from gateway.core.entities import Agent, Limit, ToolInvocationPolicy
 from gateway.core.rules import DefaultPolicies
 from gateway.settings import (
@@ -25,6 +26,7 @@ def test_what_can_change_does_and_the_rest_needs_a_restart():
         agents=(Agent(slug="x"),),
         tool_invocation_policies=(ToolInvocationPolicy(tool="t", action="block_always"),),
         default_policies=DefaultPolicies(call="block_always"),
+        dual_llm=DualLlm(max_rounds=3),
         timeouts=Timeouts(gap=1.0),
         providers={"a": ProviderSettings(api_key="env:B")},
     )
@@ -33,6 +35,7 @@ def test_what_can_change_does_and_the_rest_needs_a_restart():
     assert settings.agents == changed.agents
     assert settings.tool_invocation_policies == changed.tool_invocation_policies
     assert settings.default_policies == changed.default_policies
+    assert settings.dual_llm == changed.dual_llm
     assert settings.providers["a"].api_key == "env:B"
     assert restart == ["port", "timeouts"]
 

@@ -214,6 +214,9 @@ def test_what_the_readme_shows_can_be_written(elsewhere):
         ),
         ("record.redact = ['$a']", r":1: record\.redact\[0\]: '\$a' is not a path; write"),
         ("dual_llm.main_model = 'gpt-4o'", r":1: dual_llm\.main_model: a model is written with its provider"),
+        ("dual_llm.deadline = 0", r":1: dual_llm\.deadline: it is a number of seconds above 0"),
+        ("dual_llm.deadline = inf", r":1: dual_llm\.deadline: it is a number of seconds above 0"),
+        ("dual_llm.model = 'x'", r":1: unknown key 'dual_llm\.model'"),
         ("dual_llm.max_rounds = 0", r":1: dual_llm\.max_rounds: it is a number above 0"),
         (
             'admin_token = """\n[[agents]]\n"""\n[[agents]]\nslug = 3',

@@ -170,3 +170,64 @@ async def test_a_client_that_left_unseen_is_cut_off_whatever_is_waited_for(quick
     await asyncio.sleep(0.1)
     assert watch.client.cut
     assert watch.error is None
+
+
+async def opening(dog, phase="stages", *, alive=b": alive", seconds=0.5, **more):
+    """Wait in a phase; return whether the answer was begun, and what the client got."""
+    client = Present()
+    watch = Watch(asyncio.get_running_loop(), client)
+    opened = []
+
+    class Opening:
+        def keep_alive(self):
+            return alive
+
+    async def begin():
+        opened.append(watch)
+        watch.opening = Opening()
+        for name, value in more.items():
+            setattr(watch, name, value)
+
+    watch.open = begin
+    dog.watches.add(watch)
+    watch.expect(phase, 0.0)
+    await asyncio.sleep(seconds)
+    dog.watches.discard(watch)
+    assert len(opened) <= 1
+    return bool(opened), client.written
+
+
+async def test_what_takes_long_before_the_upstream_is_asked_begins_the_answer(quick):
+    opened, written = await opening(quick)
+    assert opened
+    assert set(written) == {b": alive"}
+    assert 2 <= len(written) <= 4
+
+
+async def test_nothing_begins_before_that_or_where_nothing_is_waited_for(quick):
+    assert await opening(quick, seconds=0.08) == (False, [])
+    assert await opening(quick, phase="") == (False, [])
+
+
+async def test_without_keep_alives_nothing_begins(quick):
+    quick._keep_alive = 0.0
+    assert await opening(quick, seconds=0.2) == (False, [])
+
+
+async def test_signs_of_life_go_on_while_the_upstream_is_waited_for_and_end_with_the_answer(quick):
+    assert len((await opening(quick, phase="first_byte"))[1]) >= 2
+    assert (await opening(quick, phase="end"))[1] == []
+
+
+async def test_a_client_that_is_gone_when_the_answer_begins_is_no_error(quick):
+    watch = Watch(asyncio.get_running_loop(), Present())
+
+    async def begin():
+        raise ConnectionResetError
+
+    watch.open = begin
+    quick.watches.add(watch)
+    watch.expect("stages", 0.0)
+    await asyncio.sleep(0.3)
+    quick.watches.discard(watch)
+    assert watch.open is None

@@ -297,6 +297,11 @@ class ResponseAdapter:
         self.event_name = ""
         """The name that the ``event:`` line of the frame read last must have; empty: none on this wire."""
 
+    @classmethod
+    def stream_type(cls, query: str) -> str:  # noqa: ARG003  # some wires say in the query what they want
+        """Return the content type of a stream, for who begins one before the upstream does."""
+        return "text/event-stream"
+
     def events(self, frame: Frame) -> Iterable[Event]:
         """Map a frame to events; raise one of ``strict.UNREADABLE`` for a payload that can't be read."""
         raise NotImplementedError

@@ -75,3 +75,10 @@ def without_credentials(query: str) -> str:
         return query
     kept = [p for p in query.split("&") if unquote_plus(p.partition("=")[0]).lower() not in _QUERY]
     return "&".join(kept)
+
+
+def credentials_in(query: str) -> str:
+    """Return only those parameters of a query, as they came."""
+    if not query or not _is_worth_reading(query):
+        return ""
+    return "&".join(p for p in query.split("&") if unquote_plus(p.partition("=")[0]).lower() in _QUERY)

@@ -125,6 +125,8 @@ class Interaction(msgspec.Struct, eq=False, weakref=False):
     """It may not be all that came: only so much is kept."""
     request_bytes: int = 0
     response_bytes: int = 0
+    waited: float = 0.0
+    """Seconds that stages waited for models: not the gateway's own."""
     ran: bool = False
     """The upstream got the whole request and has not refused it: it may have used something, whatever came of it."""
     usage_source: str = ""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -44,6 +44,8 @@ class Endpoint:
         """It is known; else an operator lets paths through that are not, whatever they lead to."""
         self.opaque = request is OpaqueRequest
         """Both bodies are streamed on unparsed."""
+        self.composes = carries_calls and request.compose.__func__ is not RequestAdapter.compose.__func__  # type: ignore[attr-defined]  # a class method has one
+        """The gateway itself can ask a model there."""
         self.pattern = _compile(path) if "{" in path else None
         self.name = f"{method} {path}"
 
@@ -118,6 +120,8 @@ class Provider:
     """The version to send when the client wrote none; empty: the base URL ends in it, or there is none."""
     session_headers: ClassVar[tuple[str, ...]] = ()
     """Headers in which its clients name their session, in lower case; the first that is there counts."""
+    composed_headers: ClassVar[Mapping[str, str]] = {}
+    """Headers of requests that the gateway composes: what a client's request says there, else this, if it is not empty."""
     claims_last: ClassVar[bool] = False
     """Its claims on root paths count only where no other provider has one."""
 
@@ -150,6 +154,14 @@ class Provider:
         if self.row.forward_unlisted:
             return Match(Endpoint(method, "/{path+}", listed=False), {}, path)
         return None
+
+    def plain(self, model: str) -> Match | None:
+        """Return where a composed request to a model goes, if anywhere."""
+        endpoint = next((e for e in self.endpoints if e.composes and not e.request.stream), None)
+        if endpoint is None:
+            return None
+        path = _PLACEHOLDER.sub(lambda _: quote(model, safe=""), endpoint.path)
+        return self.match(endpoint.method, path)
 
     def keeps(self, endpoint: Endpoint) -> bool:
         """Whether an endpoint may reach what is kept upstream: all that is not known to answer and forget."""

@@ -10,7 +10,6 @@ It decides once, at the start, how an answer is relayed:
   What can't be read is not released, and nothing follows the wire's terminator.
 """
 
-import sys
 from collections.abc import Iterable
 
 from gateway.core.adapter import Payload, ResponseAdapter
@@ -247,13 +246,13 @@ class Relay:
 
     def _gated(self, frames: list[Frame], chunk: bytes) -> bytes:
         ready = []
-        limit = self._framer.limit if self._framer.overflow else sys.maxsize
+        framer = self._framer
         for frame in frames:
-            if self.done or self.failure is not None or len(frame.raw) > limit:
+            oversized = framer.overflow and len(frame.raw) > framer.limit
+            if self.done or self.failure is not None or oversized:
                 break  # nor is what follows it read
             if self._judge(frame):
                 ready.append(frame.raw if frame.shape is not Shape.IRREGULAR else self._encode(frame))
-        framer = self._framer
         if framer.overflow and not self.done:
             self.failure = self.failure or NotEvaluated("The upstream sent an event over the size limit.")
         elif framer.complete:
@@ -368,9 +367,10 @@ class Relay:
             if kind in _HARMLESS:
                 continue
             if isinstance(event, ToolCallDelta):
-                # Each piece accounts for one such object of its own call, and for none that stands beside it.
+                # What names its call accounts for one such object, and for none that stands beside it.
+                named = bool(event.name) or event.restated
                 for name in names:
-                    if name and self._completion.is_name(event.index, name):
+                    if named and name and self._completion.is_name(event.index, name):
                         names.remove(name)
                         break
                 holds = holds or not event.server_executed

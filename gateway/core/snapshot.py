@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from gateway.core.dispatch import ToolDispatcher
+from gateway.core.dual_llm import DualLlm
 from gateway.core.entities import (
     KINDS,
     Agent,
@@ -60,6 +61,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The operator's own keys by provider, decrypted. Never logged."""
     policies: Policies = Policies()
     """On calls and on results."""
+    dual_llm: DualLlm = DualLlm()
     limits: tuple[Limit, ...] = ()
     model_optimization_rules: tuple[ModelOptimizationRule, ...] = ()
     prices: Mapping[tuple[str, str], Price] = {}
@@ -146,6 +148,7 @@ def build(
     secrets: Mapping[str, str] | None = None,
     default_policies: DefaultPolicies = NO_DEFAULTS,
     tool_dispatchers: Sequence[ToolDispatcher] = (),
+    dual_llm: DualLlm = DualLlm(),  # noqa: B008  # immutable
 ) -> Snapshot:
     """Return the snapshot of merged entities; the default agent is there even if nobody made it."""
 
@@ -169,6 +172,7 @@ def build(
         policies=Policies(
             every(ToolInvocationPolicy), every(TrustedDataPolicy), default_policies, tool_dispatchers
         ),
+        dual_llm=dual_llm,
         limits=every(Limit),
         model_optimization_rules=every(ModelOptimizationRule),
         prices={(price.provider, price.model): price for price in every(Price)},

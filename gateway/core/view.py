@@ -65,6 +65,8 @@ class ToolCallDelta(Value, frozen=True, gc=False):
     """Run by the provider; it can't be withheld."""
     aliases: tuple[str, ...] = ()
     """Other names under which a client may know the tool, such as one with its namespace."""
+    restated: bool = False
+    """The frame names the call and says its arguments, although the name is nothing new."""
 
 
 class Usage(Value, frozen=True, gc=False):

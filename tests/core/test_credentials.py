@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.credentials import holds_virtual_key, presented_key, without_credentials
+from gateway.core.credentials import credentials_in, holds_virtual_key, presented_key, without_credentials
 from gateway.core.errors import BadRequest
 
 KEY = "gw_" + "aB3_-" * 8 + "xyz"
@@ -18,12 +18,14 @@ def test_a_key_is_read_and_removed_under_every_name(name):
     query = f"a=1&{name}=sk-1&b=%20"
     assert presented_key([], query) == "sk-1"
     assert without_credentials(query) == "a=1&b=%20"
+    assert credentials_in(query) == f"{name}=sk-1"
 
 
 @pytest.mark.parametrize("query", ["", "alt=sse", "pageToken=x&a", "monkey=1", "a=%20+&&b=;", "key2=x"])
 def test_a_query_without_a_key_keeps_its_bytes(query):
     assert presented_key([], query) == ""
     assert without_credentials(query) == query
+    assert credentials_in(query) == ""
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,28 @@ def test_the_version_that_the_client_wrote_or_the_default_one(path, upstream):
     assert make(Versioned).match("POST", path).path == upstream
 
 
+def composing(path, method="POST", **members):
+    kind = type(
+        "Composing", (RequestAdapter,), {"compose": classmethod(lambda cls, model, prompt: b""), **members}
+    )
+    return Endpoint(method, path, kind, carries_calls=True)
+
+
+def test_where_a_composed_request_goes():
+    assert not any(endpoint.composes for endpoint in Acme.endpoints)
+    assert make().plain("m") is None
+    endpoints = (
+        *Acme.endpoints,
+        composing("/stream", stream=True),
+        composing("/models/{model+}:say"),
+        composing("/chat"),
+    )
+    other = type("Composes", (Versioned,), {"endpoints": endpoints})
+    found = make(other).plain("a/b:c d")
+    assert (found.endpoint.name, found.params) == ("POST /models/{model+}:say", {"model": "a/b:c d"})
+    assert found.path == "/v2/models/a%2Fb%3Ac%20d:say"
+
+
 def test_forward_unlisted():
     found = make(forward_unlisted=True).match("PUT", "/v9/any:thing")
     assert (found.endpoint.method, found.endpoint.opaque, found.path) == ("PUT", True, "/v9/any:thing")

@@ -71,7 +71,7 @@ def test_what_follows_the_terminator_is_no_failure():
     ("event", "explained"),
     [
         (b'{"c":{"name":"good","arguments":"","x":{"name":"","arguments":"{}"}}}', True),
-        (b'{"c":{"arguments":"}","x":{"name":"good","arguments":"{}"}}}', True),
+        (b'{"c":{"arguments":"}","x":{"name":"good","arguments":"{}"}}}', False),
         (b'{"c":{"name":"good","arguments":{"name":"evil","arguments":"{}"}}}', True),
         (b'{"c":{"arguments":"}","x":{"name":"evil","arguments":"{}"}}}', False),
         (b'{"c":{"i":1,"x":{"name":"evil","arguments":"{}"}}}', False),

@@ -111,6 +111,14 @@ def test_clients_that_skip_events_without_a_name_read_what_was_judged(payloads):
     ]
 
 
+def test_pieces_are_judged_as_those_of_the_call_that_began_last_too():
+    _, relay, completion = gate(sse(start(), *TEXT, *TWO))
+    assert relay.failure is None
+    safe, danger = completion.tool_calls
+    assert set(safe.names) == {"safe", "danger"}
+    assert set(danger.names) == {"danger"}
+
+
 @pytest.mark.parametrize("payloads", NAMES.values(), ids=NAMES)
 def test_a_refusal_is_named_like_all_before_it(payloads):
     passed, relay, _ = gate(sse(*payloads))

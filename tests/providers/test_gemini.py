@@ -564,3 +564,16 @@ def test_keep_alives_are_chunks_that_googles_client_takes():
     alive = GenerateContentResponse.keep_alive
     answer = body([chunk(part("a"))]) + alive + body([chunk(part("b"), finish="STOP")])
     assert streamed_by_sdk(answer) == ("ab", [], types.FinishReason.STOP)
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("", "application/json; charset=UTF-8"),
+        ("key=x", "application/json; charset=UTF-8"),
+        ("alt=json", "application/json; charset=UTF-8"),
+        ("key=x&alt=sse", "text/event-stream"),
+    ],
+)
+def test_the_query_says_what_a_stream_is(query, kind):
+    assert GenerateContentResponse.stream_type(query) == kind

@@ -265,7 +265,7 @@ def test_a_message_after_deltas_repeats_them():
         Finish(FinishReason.STOP),
     ]
     same = whole_message(tool_calls=[call()])
-    assert read(chunk(calls(call())), same)[1:] == [D(0, "c1"), Finish(FinishReason.STOP)]
+    assert read(chunk(calls(call())), same)[1:] == [D(0, "c1", restated=True), Finish(FinishReason.STOP)]
     for other in (call(name="other"), call(arguments='{"a":2}')):
         assert Unknown("tool call differs") in read(chunk(calls(call())), whole_message(tool_calls=[other]))
     assert read(whole_message(tool_calls=[call()]))[0] == D(0, "c1", "canary", '{"a":1}')

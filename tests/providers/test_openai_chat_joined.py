@@ -50,6 +50,19 @@ DOUBTFUL = {
         piece(0, "a", name="canary_", arguments=""),
         piece(0, "b", name="tool", arguments=A),
     ],
+    "a whole call in the middle of a call": [
+        piece(0, "a", name="ok", arguments='{"a":'),
+        piece(0, "a", name="ok", arguments=A),
+        piece(0, arguments="}"),
+    ],
+    "a name beside the function": [
+        piece(0, "a", name="ok", arguments=""),
+        chunk(calls({"index": 0, "name": "canary_tool", "function": {"arguments": A}})),
+    ],
+    "arguments beside the function": [
+        piece(0, "a", name="ok", arguments=""),
+        chunk(calls({"index": 0, "arguments": A, "function": {"arguments": ""}})),
+    ],
     "counted from the end": [
         piece(0, "a", name="canary_", arguments=A),
         piece(-1, name="tool"),
@@ -150,6 +163,17 @@ def test_calls_with_one_high_index_or_none_are_joined_too():
     bare = [{"function": {"name": name, "arguments": A}, "id": name} for name in ("canary_", "tool")]
     names, failure, _ = judged(*(chunk(calls(item)) for item in bare))
     assert (failure, names) == ("", {"canary_", "tool", "canary_tool"})
+
+
+def test_calls_with_one_id_are_joined_too():
+    names, failure, _ = judged(
+        piece(0, "a", name="canary_", arguments=A), piece(1, "a", name="tool", arguments="{}")
+    )
+    assert (failure, "canary_tool" in names) == ("", True)
+    names, failure, _ = judged(
+        piece(0, "a", name="canary_", arguments=A), piece(1, "b", name="tool", arguments="{}")
+    )
+    assert (failure, "canary_tool" in names) == ("", False)
 
 
 ORDINARY = {

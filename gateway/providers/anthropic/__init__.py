@@ -4,6 +4,7 @@ https://docs.claude.com/en/api/overview
 """
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from gateway.core.errors import ErrorKind, GatewayError, NotFound, ReplayNeeded
@@ -82,6 +83,8 @@ class Anthropic(Provider):
     )
     versions = ("v1",)
     session_headers = ("x-claude-code-session-id",)
+    # The API insists on the first; some kinds of credentials are only taken with the second.
+    composed_headers: ClassVar[Mapping[str, str]] = {"anthropic-version": "2023-06-01", "anthropic-beta": ""}
     default_version = "v1"
 
     def match(self, method: str, path: str) -> Match | None:

@@ -76,10 +76,22 @@ _any = msgspec.json.Decoder()
 class _Block:
     """One content block of an answer."""
 
-    __slots__ = ("call", "grown", "number", "open", "plain", "prefilled", "server_executed", "settled")
+    __slots__ = (
+        "call",
+        "grown",
+        "names",
+        "number",
+        "open",
+        "plain",
+        "prefilled",
+        "server_executed",
+        "settled",
+    )
 
     def __init__(self, number: int, kind: str) -> None:
         self.number = number
+        self.names: tuple[str, ...] = ()
+        """Of a call that the client runs."""
         self.server_executed = kind in _SERVER_CALLS
         self.call = kind == "tool_use" or self.server_executed
         self.open = True
@@ -136,6 +148,8 @@ class MessagesResponse(ResponseAdapter):
         self._blocks: dict[Any, _Block] = {}
         """By the index that the wire gives them."""
         self._begun = 0
+        self._latest = _Block(0, "")
+        """The block that began last."""
         self._started = False
         self._reason: Event | None = None
         """Why the answer ends, as long as nothing proves that it is complete."""
@@ -243,7 +257,7 @@ class MessagesResponse(ResponseAdapter):
 
     def _open(self, block: wire.OutputBlock) -> _Block:
         opened = _Block(self._begun, text(block.type))
-        self._blocks[self._begun] = opened
+        self._blocks[self._begun] = self._latest = opened
         self._begun += 1
         return opened
 
@@ -268,6 +282,8 @@ class MessagesResponse(ResponseAdapter):
         if opened.call:
             name = text(block.name)
             aliases = _aliases(text(block.toolset_name), name)
+            if not opened.server_executed:
+                opened.names = (name, *aliases)
             yield ToolCallDelta(
                 opened.number, text(block.id), name, arguments, opened.server_executed, aliases
             )
@@ -320,7 +336,9 @@ class MessagesResponse(ResponseAdapter):
                 yield Unknown("input_json_delta after its call")
             if block.prefilled:
                 block.grown += piece
-            yield ToolCallDelta(block.number, arguments=piece, server_executed=block.server_executed)
+            # Some clients don't look at the index, and take it for a piece of the call that began last.
+            aliases = self._latest.names if self._latest is not block else ()
+            yield ToolCallDelta(block.number, "", "", piece, block.server_executed, aliases)
 
     def _close(self, index: Any) -> Iterator[Event]:
         block = self._blocks.get(index)

@@ -5,6 +5,7 @@ Vertex AI serves the same methods under longer paths, so a row that is like this
 
 import re
 from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -81,6 +82,7 @@ class Gemini(Provider):
 
     versions = ("v1beta", "v1", "v1alpha", "v1beta1")
     default_version = "v1beta"
+    composed_headers: ClassVar[Mapping[str, str]] = {"x-goog-user-project": ""}
     endpoints = (
         *_adapted("models/{model+}"),
         Endpoint("GET", "/models"),

@@ -7,6 +7,7 @@ Plain text is read by one narrow decode; whatever doesn't fit that is read membe
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -100,6 +101,11 @@ class GenerateContentResponse(ResponseAdapter):
         self._started = False
         self._unfinished: set[int] = set()
         """Candidates that have begun."""
+
+    @classmethod
+    def stream_type(cls, query: str) -> str:
+        events = dict(parse_qsl(query)).get("alt") == "sse"
+        return "text/event-stream" if events else "application/json; charset=UTF-8"
 
     def events(self, frame: Frame) -> tuple[Event, ...]:
         try:

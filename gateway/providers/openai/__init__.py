@@ -1,7 +1,7 @@
 """OpenAI's API, and the class of all providers that are like it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -35,6 +35,8 @@ class OpenAI(Provider):
     versions = ("v1", "openai")
     session_headers = ("session-id", "x-session-id")
     """Codex, and OpenRouter's clients."""
+    # Whose key it is, where it is several's.
+    composed_headers: ClassVar[Mapping[str, str]] = {"openai-organization": "", "openai-project": ""}
     claims_last = True
     endpoints = ENDPOINTS
 

@@ -18,6 +18,7 @@ _LONG = 1 << 16  # arguments over this size are not parsed to find out whether a
 _INDEXES = range(1 << 31)
 _LONGEST_NAME = 256  # no tool has a longer name, however many pieces a client joins
 _MOST_PIECES = 16
+_FLAT = ("name", "arguments", "input")
 
 _ODD = Unknown("tool call index")
 _DIFFERS = Unknown("tool call differs")
@@ -56,7 +57,7 @@ class _Call(msgspec.Struct):
 
 
 class _Joined(msgspec.Struct):
-    """The calls with one index, which some clients join into one whatever their ids say."""
+    """The calls with one index, or with one id, which some clients join into one."""
 
     calls: set[int] = set()
     names: list[str] = []
@@ -90,8 +91,8 @@ class Calls(msgspec.Struct):
     open: dict[Any, list[_Call]] = {}
     """Custom tools whose text has not ended, by choice."""
     count: int = 0
-    joined: dict[tuple[Any, Any], _Joined] = {}
-    """By choice and index."""
+    joined: dict[tuple[Any, ...], _Joined] = {}
+    """By choice and index, and by choice and id."""
 
     @property
     def choices(self) -> set[Any]:
@@ -157,6 +158,9 @@ class Calls(msgspec.Struct):
         if not isinstance(body, dict) or (function is not None and custom is not None):
             yield Unknown(f"tool call {string(call.get('type'))}".strip())
             return
+        if body is not call and any(call.get(key) not in (None, "", body.get(key)) for key in _FLAT):
+            yield _DIFFERS  # written flat too, in another way
+            return
         name = body.get("name") or ""
         written = body.get("arguments") if custom is None else body.get("input")
         arguments = written if isinstance(written, str) else _compact(written)
@@ -167,6 +171,7 @@ class Calls(msgspec.Struct):
         if self.streamed and not again and self._doubtful(key, call, id_, name, arguments):
             yield _ODD
         known = self._find(key, id_, name, arguments, again=again)
+        restated = False
         known.indexed = known.indexed or call.get("index") is not None
         if body and known.custom is (custom is None) and (known.custom or known.name or known.pieces):
             yield _DIFFERS
@@ -179,7 +184,7 @@ class Calls(msgspec.Struct):
             if name != known.name or not arguments.startswith(before):
                 yield _DIFFERS
                 return
-            name = ""
+            name, restated = "", bool(name)
             arguments = arguments[len(before) :]
         if known.closed and arguments:
             yield Unknown("tool call goes on after its end")
@@ -189,20 +194,28 @@ class Calls(msgspec.Struct):
         known.add(arguments)
         aliases: tuple[str, ...] = ()
         if self.streamed and not again and key[-1] != "legacy":
-            # An index that is missing is zero to many.
-            joined = self.joined.setdefault((key[0], choice_index(call.get("index"), 0)), _Joined())
-            aliases = joined.add(known, name)
-            if aliases and not _is_object(arguments):
+            # An index that is missing is zero to many; some go by the id alone.
+            shared = [self._joined(key[0], choice_index(call.get("index"), 0))]
+            shared += [self._joined(key[0], "id", id_)] if id_ else []
+            for joined in shared:
+                if not (found := joined.add(known, name)):
+                    continue
+                aliases += found
+                if _is_object(arguments):
+                    continue
                 # Then the arguments may be those of any of them.
                 if len(joined.calls) > _MOST_PIECES:
                     yield _ODD
                 else:
                     yield from (
-                        ToolCallDelta(other, aliases=aliases)
+                        ToolCallDelta(other, aliases=found)
                         for other in sorted(joined.calls)
                         if other != known.index
                     )
-        yield ToolCallDelta(known.index, id_, name, piece, aliases=aliases)
+        yield ToolCallDelta(known.index, id_, name, piece, aliases=aliases, restated=restated)
+
+    def _joined(self, *key: Any) -> _Joined:
+        return self.joined.setdefault(key, _Joined())
 
     def _doubtful(
         self, key: tuple[Any, ...], call: dict[str, Any], id_: str, name: str, arguments: str
@@ -211,6 +224,8 @@ class Calls(msgspec.Struct):
         known = self.known.get(key)
         if known is None or key[-1] == "legacy":
             return False
+        if name and known.arguments.strip() and not known.complete and _is_object(arguments):
+            return True  # it goes on in the middle of a call, and is one by itself
         if call.get("index") is None:
             # Without an index a call goes on by its id, or as the one before that had none either.
             if id_:

@@ -92,7 +92,8 @@ class Call:
             else:
                 wrong = self._announce(arguments)
             differs = differs or wrong
-        yield self.event(self._name if not known[0] else "", rest, aliases)
+        restated = bool(known[0] and name) and arguments is not None
+        yield self.event(self._name if not known[0] else "", rest, aliases, restated=restated)
         if differs:
             yield DIFFERS
 
@@ -103,9 +104,11 @@ class Call:
         # Clients that know no namespaces are told of such a tool under one of these names.
         return tuple(f"{self._namespace}{mark}{self._name}" for mark in (".", "__", ""))
 
-    def event(self, name: str = "", arguments: str = "", aliases: tuple[str, ...] = ()) -> ToolCallDelta:
+    def event(
+        self, name: str = "", arguments: str = "", aliases: tuple[str, ...] = (), *, restated: bool = False
+    ) -> ToolCallDelta:
         """Return an event of this call."""
-        return ToolCallDelta(self.index, self.id, name, arguments, self.server, aliases)
+        return ToolCallDelta(self.index, self.id, name, arguments, self.server, aliases, restated)
 
     def piece(self, piece: str) -> Event:
         """Take a piece of the arguments."""

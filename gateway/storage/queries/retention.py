@@ -11,7 +11,7 @@ from gateway.storage.database import Database
 from gateway.storage.queries import search
 from gateway.storage.queries.bodies import TOUCH
 from gateway.storage.queries.filter import first_id
-from gateway.storage.tables import contents, histories, messages
+from gateway.storage.tables import contents, histories, messages, summaries
 
 _SLICE = 1000
 """Rows per transaction: others that want to write wait no longer than that takes."""
@@ -25,7 +25,7 @@ async def purge(database: Database, before: float) -> int:
     gone = 0
     while purged := await _purge_contents(database, first_id(before)):
         gone += purged
-    for key in (histories.c.id, messages.c.hash):
+    for key in (histories.c.id, messages.c.hash, summaries.c.hash):
         await _purge_unused(database, key, int(before) - TOUCH)
     return gone
 
