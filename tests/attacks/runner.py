@@ -134,7 +134,7 @@ def play(attack: Attack, kind: Kind, chunks: Sequence[bytes]) -> Played:
         ending = being.fail(error) if being is not None and out else i.provider.error(error, i.endpoint)
         return Played(out + (ending or b""), sse, ending is not None, error, i)
     content_type = head.headers.get("content-type", "")
-    return Played(out, content_type.startswith("text/event-stream"), True, None, i)
+    return Played(out, content_type.lower().startswith("text/event-stream"), True, None, i)
 
 
 @functools.lru_cache(8)

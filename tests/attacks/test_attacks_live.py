@@ -81,7 +81,7 @@ def check_bytes(attack: Attack, got: Exchange) -> None:
     """Nothing of the call is in any byte that the client got, headers and framing included."""
     response = got.response
     content_type = response.header("content-type") or ""
-    sse = content_type.startswith("text/event-stream")
+    sse = content_type.lower().startswith("text/event-stream")
     answer = reader.read(response.body, sse=sse) if response.complete else None
     reader.check_no_canary(response.body, answer)
     head = got.raw[: len(got.raw) - len(response.body)].partition(b"\r\n\r\n")[0]
