@@ -92,14 +92,20 @@ class RequestAdapter:
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
         """Every tool result in the history; parsed on first use."""
-        array = self.history_array()
-        words = self.result_words
-        if not array or (words and not any(word in array for word in words) and _ESCAPE not in array):
+        if not self.may_hold_results():
             return ()
         return tuple(
             result if result.name else msgspec.structs.replace(result, name=self.earlier_name(result.id))
             for result in self._log.results
         )
+
+    def may_hold_results(self) -> bool:
+        """Whether the history has to be read to know; it costs hardly anything."""
+        array = self.history_array()
+        for word in (*self.result_words, _ESCAPE):  # not any(): that costs as much as the searching
+            if word in array:
+                return True
+        return bool(array) and not self.result_words
 
     @cached_property
     def _log(self) -> Log:

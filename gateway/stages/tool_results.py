@@ -75,6 +75,6 @@ class ToolResults(Stage):
             if i.context_untrusted or i.principal is None or i.guard.judges_results or i.guard.holds:
                 continue
             try:
-                i.context_untrusted = bool(i.request.tool_results)
+                i.context_untrusted = i.request.may_hold_results() and bool(i.request.tool_results)
             except Exception:  # noqa: BLE001  # what can't be read of one must not cost the others their records
                 _log.exception("the results of a request could not be read", id=i.id)

@@ -80,6 +80,9 @@ class GenerateContentRequest(RequestAdapter):
             _read_content(path, content, log)
         return tuple(log.results)
 
+    def may_hold_results(self) -> bool:
+        return super().may_hold_results() or not self.history_array()
+
     def history_array(self) -> bytes:
         return next((bytes(raw) for _, raw in self._at("contents") if bytes(raw).startswith(b"[")), b"")
 

@@ -216,7 +216,8 @@ def lenient(decode: Any, raw: msgspec.Raw) -> Any:
 
 def array(raw: msgspec.Raw) -> bytes:
     """Return the bytes of a list, none if it is not one."""
-    return bytes(raw) if bytes(memoryview(raw)[:1]) == b"[" else b""
+    data = bytes(raw)
+    return data if data.startswith(b"[") else b""
 
 
 def raw_items(raw: msgspec.Raw) -> list[msgspec.Raw]:
