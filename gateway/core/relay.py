@@ -368,9 +368,8 @@ class Relay:
                 continue
             if isinstance(event, ToolCallDelta):
                 # What names its call accounts for one such object, and for none that stands beside it.
-                named = bool(event.name) or event.restated
-                for name in names:
-                    if named and name and self._completion.is_name(event.index, name):
+                for name in names if event.name or event.restated else ():
+                    if name and self._completion.is_name(event.index, name):
                         names.remove(name)
                         break
                 holds = holds or not event.server_executed

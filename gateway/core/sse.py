@@ -14,8 +14,9 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 _COMMENTS = re.compile(rb"(?::[^\r\n]*+\r?\n)++")
 _LF = 10
 _BOM = b"\xef\xbb\xbf"
-# Some clients split lines where Unicode does (U+2028, vertical tab …), and would find a field in a comment.
-_PLAIN = re.compile(rb"[\t -~]*")
+# Some clients split lines where Unicode does (U+2028, vertical tab …), and would find a field in a comment; others
+# look for a field's name anywhere in a line. Without a brace there is nothing to be found.
+_PLAIN = re.compile(rb"[\t -z|}~]*")
 
 
 class SSEFramer(BufferedFramer):

@@ -57,6 +57,7 @@ def read(chunks, limit=LIMIT):
         (b"\ndata: a\n\n", [(R, b"a", "")]),
         (b": odd \xe2\x80\xa8data: x\n\n", [(E, b"", "")]),
         (b": odd \x0bdata: x\ndata: a\n\n", [(I, b"a", "")]),
+        (b": data: {}\ndata: a\n\n", [(I, b"a", "")]),
         (BOM + b"data: a\n\ndata: b\n\n", [(I, b"a", ""), (R, b"b", "")]),
         (b"data: a\n\n" + BOM + b"data: b\n\n", [(R, b"a", ""), (B, b"", "")]),
         (b": c\n\n" + BOM + b"data: b\n\n", [(C, b"", ""), (B, b"", "")]),
@@ -158,6 +159,8 @@ def test_json_without_a_field_may_follow_a_comment():
 
 def test_a_comment_that_clients_cut_elsewhere_is_none():
     (frame,) = SSEFramer(LIMIT).feed(": \u2028data: x\n".encode())
+    assert frame.shape is E
+    (frame,) = SSEFramer(LIMIT).feed(b': data: {"a":1}\n\n')
     assert frame.shape is E
 
 

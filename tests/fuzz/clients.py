@@ -23,10 +23,11 @@ class _Building:
         if isinstance(piece, str):
             self.pieces.append(piece)
 
-    def calls(self) -> Iterator[Call]:
-        """Clients join the pieces of a name, or keep the first or the last one."""
+    def calls(self, *, joined: bool = True) -> Iterator[Call]:
+        """Clients join the pieces of a name, where it may come in some, or keep the first or the last one."""
         arguments = "".join(self.pieces)
-        for name in dict.fromkeys(("".join(self.names), *self.names[:1], *self.names[-1:])):
+        names = ["".join(self.names)] if joined else []
+        for name in dict.fromkeys((*names, *self.names[:1], *self.names[-1:])):
             if name:
                 yield name, arguments
 
@@ -86,14 +87,15 @@ def _by_index(fragments: list[_Fragment]) -> Iterator[Call]:
 
 
 def _by_id(fragments: list[_Fragment]) -> Iterator[Call]:
-    """What has one id is one call; a fragment without an id goes on with what has its index."""
+    """What has one id is one call, whose name is not repeated; a fragment without an id goes on with its index."""
     building: dict[Any, _Building] = {}
     ids: dict[Any, Any] = {}
     for number, index, id_, name, piece in fragments:
         here = ids[number, index] = (
             (number, id_) if id_ else ids.get((number, index), (number, index, "none"))
         )
-        building.setdefault(here, _Building()).add(name, piece)
+        growing = building.setdefault(here, _Building())
+        growing.add("" if growing.names[-1:] == [name] else name, piece)
     for each in building.values():
         yield from each.calls()
 
@@ -152,7 +154,7 @@ def responses(documents: list[Any]) -> Iterator[Call]:
                     yield name, arguments
         for each in building.values():
             if "".join(each.pieces):  # else it has only been announced
-                yield from each.calls()
+                yield from each.calls(joined=False)
 
 
 def anthropic(documents: list[Any]) -> Iterator[Call]:

@@ -42,9 +42,9 @@ def guard(policy: Policy) -> Guard:
             ToolInvocationPolicy(
                 id=str(number),
                 tool=rule.tool,
-                action=rule.action,  # type: ignore[arg-type]  # one of the words, drawn
+                action=rule.action,
                 conditions=tuple(
-                    Condition(key=key, operator=operator, value=value)  # type: ignore[arg-type]
+                    Condition(key=key, operator=operator, value=value)
                     for key, operator, value in rule.conditions
                 ),
             )
@@ -53,7 +53,7 @@ def guard(policy: Policy) -> Guard:
     ]
     for rule in made:
         assert rule.policy.problem() is None, rule.policy.problem()
-    return Guard(made, defaults=DefaultPolicies(call=policy.default))  # type: ignore[arg-type]
+    return Guard(made, defaults=DefaultPolicies(call=policy.default))
 
 
 @functools.cache

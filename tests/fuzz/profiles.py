@@ -23,5 +23,7 @@ def examples(share: float = 1.0) -> settings:
     )
 
 
+NIGHT = _AMOUNT > _USUAL
+"""Somebody looks at what is found."""
 TIMEOUT = 120 if _AMOUNT <= _USUAL else 60 + _AMOUNT
 """Seconds that a test may take."""

@@ -13,8 +13,6 @@ _ENDS = ("call", "calls", "tool_use", "approval_request")
 _PLACES = ("function", "custom", "content_block", "tool")
 _ECHOES = frozenset({"tools", "metadata", "input_schema", "parameters", "instructions", "tool_choice"})
 _LINE = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-_COMMENT = re.compile(r"(?:(?<=[\r\n])|\A):[\t -~]*(?=[\r\n])")
-"""What every client skips: some find a line in other comments."""
 _OPENING = re.compile(r"[{\[]")
 
 
@@ -27,7 +25,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=Pairs, parse_constant=str)
 
 def documents(body: bytes) -> list[Any]:
     """Return every JSON document that can be found in some bytes: in events, in lines, and behind anything."""
-    text = _COMMENT.sub("", body.decode("utf-8", "replace"))
+    text = body.decode("utf-8", "replace")
     found = list(_scanned(text))
     data: list[str] = []
     for line in (*_LINE.split(text), ""):

@@ -9,7 +9,7 @@ from tests.fuzz import reader
 from tests.fuzz.answers import cases, regular_cases
 from tests.fuzz.case import FORMATS
 from tests.fuzz.oracle import check
-from tests.fuzz.profiles import TIMEOUT, examples
+from tests.fuzz.profiles import NIGHT, TIMEOUT, examples
 
 _ENDS = {
     "chat": b'"finish_reason":"',
@@ -26,7 +26,7 @@ def test_no_client_sees_a_call_that_policies_refuse(name):
     @examples()
     @given(cases(name))
     def run(case):
-        got = check(case)
+        got = check(case, silent=NIGHT)
         event("refused" if got.refusal else "failed" if got.error else "released")
 
     run()

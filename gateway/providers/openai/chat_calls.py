@@ -195,10 +195,13 @@ class Calls(msgspec.Struct):
         aliases: tuple[str, ...] = ()
         if self.streamed and not again and key[-1] != "legacy":
             # An index that is missing is zero to many; some go by the id alone.
-            shared = [self._joined(key[0], choice_index(call.get("index"), 0))]
-            shared += [self._joined(key[0], "id", id_)] if id_ else []
-            for joined in shared:
-                if not (found := joined.add(known, name)):
+            shared = [(self._joined(key[0], choice_index(call.get("index"), 0)), name)]
+            if id_:
+                same = self._joined(key[0], "id", id_)
+                # Some servers take the tool's name for the id of all its calls.
+                shared.append((same, "" if same.names[-1:] == [name] else name))
+            for joined, piece_of_name in shared:
+                if not (found := joined.add(known, piece_of_name)):
                     continue
                 aliases += found
                 if _is_object(arguments):

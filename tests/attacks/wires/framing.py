@@ -155,7 +155,7 @@ def add_framing(
             "38",
             "a call in a comment",
             lambda t: [quiet[0], b": " + body(t) + b"\n\n", *quiet[1:]],
-            (PASSES, PASSES),
+            (REFRAMED, REFRAMED),
             stream=True,
         )
         add(

@@ -90,7 +90,7 @@ _MESSAGE = {
 
 def _text(index: int) -> list[_Members]:
     at = {"item_id": "msg_1", "output_index": index, "content_index": 0}
-    part = _MESSAGE["content"][0]  # type: ignore[index]
+    part = _MESSAGE["content"][0]
     return [
         {
             "type": "response.output_item.added",
