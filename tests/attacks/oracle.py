@@ -59,7 +59,7 @@ def _check_refusal(attack: Attack, answer: reader.Read, got: Played) -> None:
     assert any(decision.blocked for decision in i.decisions)
     if any(decision.policy not in ("default", "tool-name") and decision.blocked for decision in i.decisions):
         assert REASON in refusal or "can't be judged" in refusal or "not" in refusal, refusal
-    reader.check_finished(attack.dialect, answer, stream=got.sse or attack.dialect == "gemini_array")
+    reader.check_finished(attack.dialect, answer, sse=got.sse)
 
 
 def _check_error(attack: Attack, got: Played) -> None:

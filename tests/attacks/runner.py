@@ -103,7 +103,7 @@ def answer(attack: Attack) -> Answer:
 def relay(attack: Attack, kind: Kind) -> tuple[Relay, Interaction]:
     """The relay of an answer whose head has come."""
     i = admitted(attack.dialect, kind, stream=attack.stream, **attack.request)
-    return relay_for(i, answer(attack), guard(kind)[0], asked=False), i
+    return relay_for(i, answer(attack), guard(kind)[0], asked=i.streamed and i.request.ask_usage()), i
 
 
 def play(attack: Attack, kind: Kind, chunks: Sequence[bytes]) -> Played:
@@ -114,7 +114,7 @@ def play(attack: Attack, kind: Kind, chunks: Sequence[bytes]) -> Played:
     out = b""
     try:
         head = answer(attack)
-        being = relay_for(i, head, settings, asked=False)
+        being = relay_for(i, head, settings, asked=i.streamed and i.request.ask_usage())
         for chunk in chunks:
             out += being.feed(chunk)
             if being.stopped:
@@ -134,7 +134,7 @@ def play(attack: Attack, kind: Kind, chunks: Sequence[bytes]) -> Played:
         ending = being.fail(error) if being is not None and out else i.provider.error(error, i.endpoint)
         return Played(out + (ending or b""), sse, ending is not None, error, i)
     content_type = head.headers.get("content-type", "")
-    return Played(out, content_type.startswith("text/event-stream"), True, None, i)
+    return Played(out, content_type.lower().startswith("text/event-stream"), True, None, i)
 
 
 @functools.lru_cache(8)

@@ -18,6 +18,7 @@ from tests.attacks.model import (
     STOPPED,
     UNJUDGED,
     Attack,
+    Ending,
     Kind,
     ending,
 )
@@ -36,7 +37,7 @@ OUTCOMES = {
     PASSES: {"ok"},
     STOPPED: {"ok"},
 }
-Told = dict[str, tuple[str, Attack, Kind]]
+Told = dict[str, tuple[Ending, Attack, Kind]]
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +66,10 @@ async def test_no_client_sees_a_denied_call(gateways, clients, told, attack, kin
         check_bytes(attack, got)
     found = re.search(rb"(?i)x-gateway-interaction-id: ([0-9a-f-]+)", got.raw)
     assert found, got.raw[:300]
-    told[found[1].decode()] = (expected.value, attack, kind)
-    record = await gateways[kind].record(got)
-    assert record["outcome"] in OUTCOMES[expected], record
-    if expected is REFUSED:
-        assert record["blocked_tools"], record
+    told[found[1].decode()] = (expected, attack, kind)
+    if expected is REFUSED and not attack.stream:
         # The head of a stream is sent before its calls come.
-        assert attack.stream or got.response.header("x-gateway-blocked-tools")
+        assert got.response.header("x-gateway-blocked-tools")
     if attack.dialect != "gemini_array":
         seen = await asyncio.to_thread(clients.see, attack.dialect, got.raw, stream=attack.stream)
         if expected is PASSES and attack.id not in ("38", "54"):
@@ -83,7 +81,7 @@ def check_bytes(attack: Attack, got: Exchange) -> None:
     """Nothing of the call is in any byte that the client got, headers and framing included."""
     response = got.response
     content_type = response.header("content-type") or ""
-    sse = content_type.startswith("text/event-stream")
+    sse = content_type.lower().startswith("text/event-stream")
     answer = reader.read(response.body, sse=sse) if response.complete else None
     reader.check_no_canary(response.body, answer)
     head = got.raw[: len(got.raw) - len(response.body)].partition(b"\r\n\r\n")[0]
@@ -109,11 +107,11 @@ async def test_the_records_say_what_was_decided(gateways, told):
             await asyncio.sleep(0.05)
     for id_, (expected, attack, kind) in told.items():
         row = rows[id_]
-        if expected != "refused":
-            assert row.outcome != "policy_blocked", attack.name
-            continue
         more = row.more
-        assert row.outcome == "policy_blocked", attack.name
+        assert row.outcome in OUTCOMES[expected], (attack.name, kind, row)
+        if expected is not REFUSED:
+            assert not more.get("blocked_tools"), (attack.name, kind)
+            continue
         assert more["blocked_tools"], attack.name
         blocked = [one for one in more["decisions"] if one.get("blocked") and one["kind"] == "call"]
         assert blocked, (attack.name, kind, more["decisions"])

@@ -355,6 +355,34 @@ stream(
     denied=UNJUDGED,
     twin=UNJUDGED,
 )
+for variant, odd in (
+    ("a function as a list", lambda t: calls({**call(t), "function": [call(t)["function"]]})),
+    ("a name as a list", lambda t: calls(call(t, name=[t.name]))),
+):
+    stream("24", variant, lambda t, odd=odd: [chunk(odd(t))], denied=UNJUDGED, twin=UNJUDGED)
+    whole("24", variant, lambda t, odd=odd: body(odd(t)), denied=UNJUDGED, twin=UNJUDGED)
+for variant, odd in (
+    ("calls as an object", lambda t: {"tool_calls": call(t)}),
+    ("arguments as an object", lambda t: calls(call(t, arguments=t.input))),
+    (
+        "a call written flat",
+        lambda t: calls({"index": 0, "id": "c", "name": t.name, "arguments": t.arguments}),
+    ),
+):
+    stream("24", variant, lambda t, odd=odd: [chunk(odd(t))])
+    whole("24", variant, lambda t, odd=odd: body(odd(t)))
+stream(
+    "24",
+    "a call where only text was for long",
+    lambda t: [
+        *(chunk({"content": f"piece {number}"}) for number in range(20)),
+        # Up to the call, and behind it, the same bytes as before.
+        dumps(chunk({"content": "TEXT"})).replace(
+            b'"TEXT"', b'"a","tool_calls":' + dumps([call(t)]) + b',"b":"c"'
+        ),
+        *(chunk({"content": f"piece {number}"}) for number in range(20)),
+    ],
+)
 stream("25", "after stop", lambda t: [chunk({}, "stop"), chunk(calls(call(t)))])
 stream("25", "with the finish", lambda t: [chunk(calls(call(t)), "stop")])
 stream(

@@ -18,6 +18,7 @@ from tests.attacks.model import (
     Table,
     Tool,
 )
+from tests.attacks.reader import payloads
 from tests.harness.sinks import zstd
 
 StreamFrames = Callable[[Tool], Sequence[bytes]]
@@ -53,6 +54,7 @@ _UNREAD = (
     "whole labelled wrong",
     "whole labelled as text",
     "whole without a label",
+    "as lines of JSON",
     "a whole answer to a request for a stream",
 )
 """Some client does not read events that it did not ask for, none where it did, or JSON that is not said to be some."""
@@ -202,6 +204,7 @@ def add_framing(
                     ),
                     _TORN,
                     stream=stream,
+                    live="spelt" not in variant,
                 )
     for variant, put in BESIDE.items():
         for stream in (True, False):
@@ -241,6 +244,12 @@ def _add_labels(add: Any, frames: StreamFrames, body: WholeBytes, *, sse: bool) 
         }
         for variant, (headers, pair) in labels.items():
             add("36", variant, source, pair, stream=stream, headers=headers)
+        usual = "text/event-stream" if stream else "application/json"
+        if sse or not stream:
+            capitals = {"content-type": f'{usual.upper()};Charset="UTF-8"'}
+            add("36", "labelled in capitals", source, _SAME, stream=stream, headers=capitals)
+        more = {"Content-Type": "text/plain"}  # beside the usual one
+        add("36", "labelled twice", source, (BROKEN, BROKEN), stream=stream, headers=more)
         for encoding in ("foo", "gzip, foo", "x-gzip"):
             add(
                 "35",
@@ -275,7 +284,25 @@ def _add_labels(add: Any, frames: StreamFrames, body: WholeBytes, *, sse: bool) 
             headers={"content-encoding": "gzip"},
             encode=lambda data: data,
         )
+    for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-8-sig"):
+        # Python's own reader of JSON finds out the encoding by itself.
+        add(
+            "40",
+            f"a whole answer in {encoding}",
+            lambda t, encoding=encoding: [body(t).decode().encode(encoding)],
+            _TORN,
+            stream=False,
+        )
     if sse:
+        lines = {"content-type": "application/x-ndjson"}
+        add(
+            "36",
+            "as lines of JSON",
+            lambda t: [data + b"\n" for frame in frames(t) for data in payloads(frame)],
+            _SAME,
+            stream=True,
+            headers=lines,
+        )
         add(
             "36",
             "a whole answer to a request for a stream",
