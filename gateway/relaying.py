@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from gateway.core.error_bodies import ErrorFramer
 from gateway.core.errors import UpstreamProtocol
 from gateway.core.frames import OpaqueFramer
 from gateway.core.framing import framer_for
@@ -36,7 +37,9 @@ def relay_for(i: Interaction, response: Answer, settings: Settings, *, asked: bo
         )
     headers = response.headers
     content_type = headers.get("Content-Type", "")
-    unread = endpoint.opaque or status >= 400
+    gate = i.hold and endpoint.carries_calls
+    failed = status >= 400
+    unread = endpoint.opaque or (failed and not gate)
     if "Content-Encoding" in headers and (encoding := foreign_encoding(headers["Content-Encoding"])):
         if not unread:
             raise UpstreamProtocol(f"The upstream encoded its answer as {encoding!r}.", may_have_run=True)
@@ -44,12 +47,18 @@ def relay_for(i: Interaction, response: Answer, settings: Settings, *, asked: bo
     adapter_class = endpoint.response
     if unread:
         return Relay(OpaqueFramer(0), adapter_class(i.request, streamed=False), i.completion)
+    if failed:
+        return Relay(
+            ErrorFramer(settings.event_limit),
+            adapter_class(i.request, streamed=False),
+            i.completion,
+            gate=True,
+        )
     if content_type.startswith("text/html"):
         i.ran = False  # whoever wrote that, it was no model
         raise UpstreamProtocol(
             "The upstream answered with a page instead of an API's answer.", may_have_run=True
         )
-    gate = i.hold and endpoint.carries_calls
     if gate and not _is_utf8(headers.getall("Content-Type", ())):
         # Another character set makes another document of the same bytes.
         raise UpstreamProtocol("The upstream's answer is not declared as UTF-8, once.", may_have_run=True)

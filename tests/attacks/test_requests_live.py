@@ -299,6 +299,32 @@ async def test_nothing_is_compressed_before_it_is_judged(tmp_path):
             assert (CANARY.value.encode() in received.body) is False
 
 
+# Not on the list: a client that does not look at the status.
+
+
+def _failing(status: int, kind: str, data: bytes) -> list[ScriptStep]:
+    head = f"HTTP/1.1 {status} No\r\ncontent-type: {kind}\r\ncontent-length: {len(data)}\r\n\r\n"
+    return [send(head.encode() + data)]
+
+
+@each_dialect
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_error_that_holds_a_call(gateways, name, stream):
+    dialect = DIALECTS[name]
+    running: Scripted = gateways["list"]
+    data = b"".join(plain.answer(name, CANARY, stream=stream))
+    for status in (400, 429, 500):
+        for kind in (dialect.stream_type if stream else "application/json", "text/plain"):
+            sent = body(name, "list", stream=stream)
+            got, _ = await running.ask(sent, _failing(status, kind, data), dialect=dialect)
+            reader.check_no_canary(got.response.body, None)
+            assert (await running.record(got))["outcome"] == "not_evaluated"
+            for harmless in (dialect.upstream_error(status), b"<html>Bad gateway</html>", b""):
+                got, _ = await running.ask(sent, _failing(status, kind, harmless), dialect=dialect)
+                assert (got.response.status, got.response.body) == (status, harmless)
+                assert (await running.record(got))["outcome"] == "upstream_status"
+
+
 # T-TOOL-53
 
 

@@ -192,7 +192,12 @@ for variant, index, expected in (("negative", -1, UNJUDGED), ("as text", "0", UN
         twin=expected,
     )
 whole("05", "odd indexes", lambda t: body(calls(call(t, -1)), index=10**30))
-stream("06", "one id for two", lambda t: [chunk(calls(call(TWIN))), chunk(calls(call(t, 1, "call_1")))])
+stream(
+    "06",
+    "one id for two",
+    lambda t: [chunk(calls(call(TWIN))), chunk(calls(call(t, 1, "call_1")))],
+    twin=JOINED,
+)
 whole("06", "one id for two", lambda t: body(calls(in_whole(call(TWIN)), in_whole(call(t)))))
 stream(
     "07",
