@@ -14,6 +14,7 @@ from tests.attacks.model import (
     BROKEN,
     FAILED,
     PASSES,
+    REFRAMED,
     REFUSED,
     STOPPED,
     UNJUDGED,
@@ -35,6 +36,7 @@ OUTCOMES = {
     BROKEN: {"upstream_protocol", "upstream_reset"},
     FAILED: {"upstream_status"},
     PASSES: {"ok"},
+    REFRAMED: {"ok"},
     STOPPED: {"ok"},
 }
 Told = dict[str, tuple[Ending, Attack, Kind]]

@@ -196,7 +196,6 @@ stream(
     "06",
     "one id for two",
     lambda t: [chunk(calls(call(TWIN))), chunk(calls(call(t, 1, "call_1")))],
-    twin=JOINED,
 )
 whole("06", "one id for two", lambda t: body(calls(in_whole(call(TWIN)), in_whole(call(t)))))
 stream(
