@@ -140,6 +140,11 @@ class ResponsesRequest(RequestAdapter):
         return items
 
     @cached_property
+    def _kinds(self) -> Mapping[str | int, str]:
+        """The types of the items, by their indexes."""
+        return {index: item.type for index, item in self._items}
+
+    @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
         found = super().tool_results
         if not any(result.name == "computer" for result in found):
@@ -177,8 +182,7 @@ class ResponsesRequest(RequestAdapter):
             log.references.append(reference)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
-        index = result.path[1] if len(result.path) > 1 else None
-        kind = next((item.type for place, item in self._items if place == index), "")
+        kind = self._kinds.get(result.path[1], "") if len(result.path) > 1 else ""
         if kind == "shell_call_output":
             outcome = {"type": "exit", "exit_code": 0}
             self.set(result.path, [{"stdout": text, "stderr": "", "outcome": outcome}])
