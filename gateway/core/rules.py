@@ -52,13 +52,25 @@ NO_DEFAULTS = DefaultPolicies()
 class Rule:
     """A policy, compiled."""
 
-    __slots__ = ("action", "conditions", "id", "literal", "policy", "reason", "shadow", "specific", "tool")
+    __slots__ = (
+        "action",
+        "conditions",
+        "guards",
+        "id",
+        "literal",
+        "policy",
+        "reason",
+        "shadow",
+        "specific",
+        "tool",
+    )
 
     def __init__(self, policy: ToolInvocationPolicy | TrustedDataPolicy) -> None:
         self.policy = policy
         self.id = policy.id
         self.tool = policy.tool
         self.action: str = policy.action
+        self.guards = policy.action not in (ALLOW, TRUST)
         self.conditions = Conditions(policy.conditions)
         self.specific = bool(policy.conditions)
         self.literal = not is_glob(policy.tool)
