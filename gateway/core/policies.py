@@ -26,6 +26,7 @@ from gateway.core.rules import (
     NAME,
     NO_DEFAULTS,
     REASONS,
+    RESULT_REASONS,
     SANITIZE,
     TRUST,
     DefaultPolicies,
@@ -267,7 +268,7 @@ class Guard:
             decision = decided(decider.id, decider.action, decider.reason)
         else:
             action = self.defaults.result
-            decision = decided(DEFAULT, action, REASONS[action])
+            decision = decided(DEFAULT, action, RESULT_REASONS[action])
         if decision.action == TRUST and not name:
             # Whose result it is only the client says, or not even the client.
             decision = decided(DEFAULT, MISTRUST, "The call that it answers is not in the conversation.")

@@ -28,11 +28,15 @@ REASONS = {
     BLOCK_UNTRUSTED: "This tool is not allowed once the conversation holds untrusted data.",
     APPROVE: "This tool needs a person's approval, which nobody can give here.",
     ALLOW: "",
+}
+"""What is said of a call where a policy gives no reason."""
+RESULT_REASONS = {
+    BLOCK: "What this tool returns is not let in.",
     TRUST: "",
     MISTRUST: "",
     SANITIZE: "",
 }
-"""What is said where a policy gives no reason."""
+"""The same of a result."""
 
 
 class DefaultPolicies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +79,8 @@ class Rule:
         self.specific = bool(policy.conditions)
         self.literal = not is_glob(policy.tool)
         self.shadow = policy.mode == "shadow"
-        self.reason = policy.reason or REASONS[policy.action]
+        reasons = REASONS if isinstance(policy, ToolInvocationPolicy) else RESULT_REASONS
+        self.reason = policy.reason or reasons[policy.action]
 
 
 def applicable(rules: Sequence[Rule], matches: Callable[[Rule], bool]) -> list[Rule]:
