@@ -35,7 +35,7 @@ from gateway.core.rules import (
     refuses,
 )
 from gateway.core.strict import Ambiguous
-from gateway.core.tool_names import LONGEST, ByTool, is_readable, is_usual
+from gateway.core.tool_names import ANY, LONGEST, ByTool, is_readable, is_usual
 from gateway.core.verdicts import Verdicts
 from gateway.core.view import Tool, ToolCall, ToolResult
 
@@ -144,6 +144,8 @@ class Guard:
         """Judge a tool that the provider would run itself: what it will be called with, nobody knows yet."""
         verdict = Verdict()
         rules = self.call_rules.of(tool.name)
+        if tool.name.endswith(ANY):
+            rules = (*rules, *self.call_rules.below(tool.name[:-1]))
         decided = any(rule.literal and not rule.specific and not rule.shadow for rule in rules)
 
         def matches(rule: Rule) -> bool:

@@ -20,6 +20,8 @@ LONGEST = 256
 _SHOWN = 64
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode's categories of what nobody sees: controls, zero widths, halves of surrogate pairs, the unassigned."""
+ANY = "__*"
+"""How the name ends that stands for all tools of an MCP server, where a request does not say which: ``mcp__github__*``."""
 _KEPT = 4096
 """Names whose rules are remembered: a model may make up any number of them."""
 
@@ -105,6 +107,14 @@ class ByTool(Generic[_Rule]):
                 self._known.clear()
             known = self._known[name] = self._find(name)
         return known
+
+    def below(self, server: str) -> tuple[_Rule, ...]:
+        """Return the rules that keep some tool of an MCP server back, by the beginning of its tools' names."""
+        beginning = folded(server)
+        numbers = (
+            number for tool, of in self._literal.items() if tool.startswith(beginning) for number in of
+        )
+        return tuple(self._rules[number] for number in sorted(numbers) if self._rules[number].guards)
 
     def _find(self, name: str) -> tuple[_Rule, ...]:
         near = self._matching(near_forms(name))

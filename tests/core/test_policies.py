@@ -226,6 +226,28 @@ def test_tools_that_the_provider_runs(policies, trusted, untrusted):
         assert verdict.decisions[0].kind == "tool"
 
 
+@pytest.mark.parametrize(
+    ("policies", "default", "refused"),
+    [
+        ((), ALLOW, False),
+        ((), BLOCK, True),
+        ((policy(BLOCK, "mcp__gh__delete"),), ALLOW, True),
+        ((policy(BLOCK, "MCP__GH__delete"),), ALLOW, True),
+        ((policy(BLOCK, "mcp__gh__delete", A1),), ALLOW, True),
+        ((policy(WHEN, "mcp__gh__delete"),), ALLOW, False),
+        ((policy(BLOCK, "mcp__gh__*"),), ALLOW, True),
+        ((policy(BLOCK, "mcp__other__delete"), policy(BLOCK, "read_file")), ALLOW, False),
+        ((policy(ALLOW, "mcp__gh__read"),), BLOCK, True),
+        ((policy(ALLOW, "mcp__gh__*"),), BLOCK, False),
+        ((policy(ALLOW, "mcp__gh__*"), policy(BLOCK, "mcp__gh__delete")), BLOCK, True),
+    ],
+)
+def test_a_server_whose_tools_are_not_listed_may_run_any_of_them(policies, default, refused):
+    guarded = guard(*policies, defaults=DefaultPolicies(call=default))
+    tool = Tool("mcp__gh__*", server_executed=True)
+    assert (guarded.declared(tool, Context(), untrusted=False).refused is not None) is refused
+
+
 def result(*texts, name="t"):
     return ToolResult("c1", name, False, ("x",), tuple(Text(text, ("x", n)) for n, text in enumerate(texts)))
 
