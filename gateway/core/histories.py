@@ -7,7 +7,6 @@ reading them. What is remembered depends on those bytes alone, so it is the same
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from operator import itemgetter
 
 from gateway.core.edit import spans
 from gateway.core.reference import Reference
@@ -19,6 +18,8 @@ _HEAD = 256
 """Bytes by which histories are looked up: conversations of one agent often begin alike."""
 _EACH = 200
 """Bytes beside those of an element, a call or a result, roughly."""
+_ENOUGH = 2
+"""Elements that the next turn may write in another way."""
 _ALIKE = 8
 """Histories that are kept of those that begin alike."""
 _AFTER = re.compile(rb"[ \t\r\n]*+([],])")
@@ -133,12 +134,21 @@ class Histories:
         if len(array) < LEAST:
             return _read(Log(), array, take)
         key = (kind, array[:_HEAD])
-        alike = self._alike.get(key, ())
-        shared, known = max(((log.shared(array), log) for log in alike), key=itemgetter(0), default=(0, None))
+        shared, known = self._best(key, array)
         log = _read(known.first(shared) if known and shared else Log(), array, take)
         if len(log) > 1 and log.size <= self._limit >> 2:
             self._keep(key, log, known if known and shared == len(known) else None)
         return log
+
+    def _best(self, key: tuple[Kind, bytes], array: bytes) -> tuple[int, Log | None]:
+        """Return with which of those that begin alike it has most in common, the last ones first, and how much."""
+        best: tuple[int, Log | None] = (0, None)
+        for log in reversed(self._alike.get(key, ())):
+            if (shared := log.shared(array)) > best[0]:
+                best = (shared, log)
+            if shared >= len(log) - _ENOUGH:
+                break
+        return best
 
     def _keep(self, key: tuple[Kind, bytes], log: Log, replaced: Log | None) -> None:
         alike = self._alike.setdefault(key, [])
