@@ -56,7 +56,7 @@ class ResponsesRequest(RequestAdapter):
     """A request to create a response."""
 
     history = ("input",)
-    result_words = (b"_output", b"mcp_call", b'_call"', b'"openrouter:', b'_citation"')
+    result_words = (b"_output", b"mcp_call", b'_call"', b"_result", b'"openrouter:', b'_citation"')
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS

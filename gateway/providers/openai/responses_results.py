@@ -1,5 +1,6 @@
 """The results in the input of OpenAI's Responses API: what clients bring, and what the provider's own tools brought."""
 
+import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -30,6 +31,9 @@ _PART = msgspec.json.Decoder(wire.Part)
 UNREAD = frozenset({"image_url", "file_data", "encrypted_content"})
 """Members whose bytes are no text."""
 _PICTURE = "image_generation_call"
+_HOSTED = ("_call", "_output", "_result", "_results")
+"""How the types of items end that tell what a tool has done."""
+_ENDING = re.compile("|".join(f"{ending}$" for ending in _HOSTED))
 _NO_RESULTS = ("program", "tool_search_output")
 """The model's own, whose output is an item by itself; and what only declares tools."""
 _BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -47,7 +51,7 @@ def note_results(item: wire.Item, element: bytes, path: Path, log: Log) -> None:
         _note_output(item, call, (*path, member), log)
     elif _is_hosted(kind):
         # Whatever comes tomorrow has no other name than its type.
-        own = SERVER_CALLS.get(kind) or hosted_name(kind.removesuffix("_output").removesuffix("_call"))
+        own = SERVER_CALLS.get(kind) or hosted_name(_ENDING.sub("", kind))
         read = (Text(_readable(element, UNREAD | {"result"} if kind == _PICTURE else UNREAD), path),)
         log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, read, fixed=True))
     elif kind in ("", "message") and _CITATION in element:
@@ -60,7 +64,7 @@ def _is_hosted(kind: str) -> bool:
     """Whether an item is of a tool that the provider ran, and holds what came of it; or of one that nobody knows."""
     if kind in _NO_RESULTS or kind in CLIENT_CALLS:
         return False
-    return kind in SERVER_CALLS or kind.startswith("openrouter:") or kind.endswith(("_call", "_output"))
+    return kind in SERVER_CALLS or kind.startswith("openrouter:") or kind.endswith(_HOSTED)
 
 
 def _readable(element: bytes, unread: AbstractSet[str]) -> str:
