@@ -147,7 +147,7 @@ class Gateway:
             settings.timeouts, {name: own.timeouts for name, own in settings.providers.items()}
         )
         kept = settings.record.body_limit if settings.record.bodies or settings.record.redact else 0
-        asking = Asking(settings, self._refresh.snapshots, self._upstream, kept)
+        self._asking = asking = Asking(settings, self._refresh.snapshots, self._upstream, kept)
         stages = make_stages(
             settings,
             self._refresh.snapshots,
@@ -254,6 +254,7 @@ class Gateway:
         end = monotonic() + drain.finish
         while self._watchdog.watches and monotonic() < end and not hurry.is_set():
             await _wait(hurry, 0.05)
+        self._asking.draining = True
         self._watchdog.interrupt_all()
         end = monotonic() + _LAST_WORDS
         while self._watchdog.watches and monotonic() < end:

@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.core.credentials import credentials_in
 from gateway.core.dual_llm import Asked
 from gateway.core.errors import (
+    Draining,
     ErrorKind,
     Forbidden,
     GatewayError,
@@ -36,13 +37,10 @@ from gateway.relaying import relay_for
 from gateway.sending import send
 from gateway.settings import Settings
 from gateway.stages.dual_llm import Reply
-from gateway.upstream import Upstream, broken, finish
+from gateway.upstream import ERROR_BODY, Upstream, broken, finish
 
 _LONGEST = 1 << 20
 """Bytes of an answer; a longer one is no answer to what was asked."""
-_ERROR_BODY = 64 << 10
-_REST = 0.05
-"""Seconds to wait for the end of an answer whose terminator has come."""
 _REFUSED = frozenset({400, 422})
 """Statuses with which a provider refuses what it does not know, such as a schema."""
 _MODELS = 256
@@ -82,6 +80,8 @@ class Asking:
         self._stages: tuple[Callable[[Interaction], Awaitable[None]], ...] = ()
         self._recorder: Recorder | None = None
         self._schemaless: set[tuple[str, str]] = set()
+        self.draining = False
+        """Whoever is interrupted from now on is so since the gateway shuts down."""
 
     def bind(self, pipeline: Pipeline, recorder: Recorder) -> None:
         """Take what is made after the stages that ask."""
@@ -113,23 +113,21 @@ class Asking:
     def _find(self, parent: Interaction, model: str) -> _Model:
         """Return what is asked: the parent's own model with its own key, or one that the settings name.
 
-        A client's own key is for its own provider, and for no other.
+        A client's own key is for its own provider at the address that it had when the client sent it, and for no
+        other. One of the operator's is of the same snapshot as the provider that it goes to.
         """
         snapshot = self._snapshots.current
         named, _, name = model.partition("/")
         if not model:
-            provider, name = parent.provider, parent.request.model
-        elif named == parent.provider.name:
-            provider = parent.provider
+            provider, name, lent = parent.provider, parent.request.model, ""
         elif (found := snapshot.providers.get(named)) is not None:
-            provider = found
+            provider, lent = found, snapshot.secrets.get(named, "")
         else:
             raise Forbidden(f"There is no provider {named!r} (dual_llm).")
         match = _match(parent, provider, name)
-        lent = snapshot.secrets.get(provider.name) if model else None
         if lent:
             return _Model(provider, name, match, Credential(secret=lent))
-        if provider is not parent.provider:
+        if not _is_same(provider, parent.provider):
             raise Forbidden(f"This gateway has no key of its own for {provider.display_name} (dual_llm).")
         mine = parent.credential
         return _Model(
@@ -150,8 +148,11 @@ class Asking:
                 i.hold = False
                 await self._receive(i, _headers(i, parent))
         except asyncio.CancelledError:
-            i.outcome = "client_cancelled"
-            i.error_kind = ErrorKind.CLIENT_CANCELLED
+            if self.draining:
+                i.fail(Draining("The gateway is shutting down."))
+            else:
+                i.outcome = "client_cancelled"
+                i.error_kind = ErrorKind.CLIENT_CANCELLED
             raise
         except TimeoutError:
             error = UpstreamTimeout("The model did not answer in time.", may_have_run=True)
@@ -176,14 +177,14 @@ class Asking:
         body: list[bytes] = []
         try:
             await self._read(i, response, body)
-            await finish(response, _REST)
+            await finish(response)
         finally:
             response.close()
             whole = b"".join(body)
             i.response_bytes = len(whole)
             i.response, i.response_cut = whole[: self._kept], len(whole) > self._kept
         if response.status >= 400:
-            i.error_kind = i.provider.error_kind(response.status, whole[:_ERROR_BODY])
+            i.error_kind = i.provider.error_kind(response.status, whole[:ERROR_BODY])
             raise Refused(response.status)
         i.outcome = "ok"
 
@@ -213,9 +214,16 @@ class Asking:
             raise UpstreamProtocol("The model's answer is not whole, or can't be read.", may_have_run=True)
 
 
+def _is_same(provider: Provider, other: Provider) -> bool:
+    """Whether both are one provider at one address, maybe of different snapshots."""
+    return (
+        type(provider) is type(other) and provider.name == other.name and provider.base_url == other.base_url
+    )
+
+
 def _match(parent: Interaction, provider: Provider, model: str) -> Match:
     """Return where to ask: at the parent's endpoint if that can be, since its client is known to reach it."""
-    if provider is parent.provider and parent.endpoint.composes:
+    if _is_same(provider, parent.provider) and parent.endpoint.composes:
         return Match(parent.endpoint, parent.request.params, parent.path)
     if (match := provider.plain(model)) is None:
         raise Forbidden(f"{provider.display_name} has no endpoint at which the gateway can ask a model.")
@@ -253,7 +261,7 @@ def _interaction(parent: Interaction, model: _Model, prompt: Prompt) -> Interact
 def _headers(i: Interaction, parent: Interaction) -> RequestHeaders:
     headers = CIMultiDict({"Content-Type": "application/json", "User-Agent": "llm-gateway"})
     for name, usual in i.provider.composed_headers.items():
-        said = parent.headers.get(name, usual) if i.provider is parent.provider else usual
+        said = parent.headers.get(name, usual) if _is_same(i.provider, parent.provider) else usual
         if said:
             headers[name] = said
     return RequestHeaders(CIMultiDictProxy(headers))

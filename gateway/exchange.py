@@ -1,6 +1,6 @@
 """One request through the gateway: client to core to upstream, and back.
 
-The order is that of ``behaviour.md`` §3: headers, body, stages, send, relay, verdict, record. Stages raise;
+The order is always this: headers, body, stages, send, relay, verdict, record. Stages raise;
 only ``run`` catches. What is here runs for every request, or for every chunk of every answer.
 """
 
@@ -38,14 +38,10 @@ from gateway.sending import broken_off, send
 from gateway.settings import Settings
 from gateway.watchdog import ClientStalled, Watch, Watchdog
 
-_ERROR_BODY = 64 << 10
-"""Bytes of an upstream's error that are read for its kind."""
 _TURN = 256 << 10
 """Bytes relayed without a pause before other requests get a turn."""
 _PIECES = 256
 """Chunks that are kept as they came; more of them would take much more memory than what they say."""
-_REST = 0.05
-"""Seconds to wait for the end of an answer whose terminator has come."""
 _LAST_WORDS = 5.0
 """Seconds for writing an error to a client."""
 _JUDGING = 2.0
@@ -200,7 +196,7 @@ class Exchange:
             else:
                 await self._client.whole(response.status, self._head(response), tail)
             self._settle(response.status)
-            await io.finish(response, _REST)
+            await io.finish(response)
         finally:
             response.close()
 
@@ -244,7 +240,7 @@ class Exchange:
                     watch.opening = None
                 if relay.stopped:
                     break
-                if errors is not None and len(errors) < _ERROR_BODY:
+                if errors is not None and len(errors) < io.ERROR_BODY:
                     errors += chunk
                 turn += len(chunk)
                 if turn > _TURN:

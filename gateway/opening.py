@@ -11,9 +11,7 @@ from gateway.core.interaction import Interaction
 from gateway.core.relay import Relay
 from gateway.origin import Answer
 from gateway.settings import Settings
-
-_ERROR_BODY = 64 << 10
-"""Bytes of an upstream's error that are read for its kind."""
+from gateway.upstream import ERROR_BODY
 
 
 class Refused(UpstreamError):
@@ -50,7 +48,7 @@ class Opening:
         """Raise for an answer that can't be the rest of this stream."""
         if response.status != 200:
             body = bytearray()
-            while len(body) < _ERROR_BODY and (chunk := await response.content.readany()):
+            while len(body) < ERROR_BODY and (chunk := await response.content.readany()):
                 body += chunk
             raise Refused(response.status, self._i.provider.error_kind(response.status, bytes(body)))
         framer = self._framer_of(response.headers.get("Content-Type", ""))

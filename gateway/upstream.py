@@ -24,6 +24,10 @@ _WHOLE_FIRST_BYTE = 600.0
 _GAP = 300.0
 _CONNECT = 5.0
 _LEAST = 0.01
+_REST = 0.05
+"""Seconds to wait for the end of an answer whose terminator has come."""
+ERROR_BODY = 64 << 10
+"""Bytes of an upstream's error that are read for its kind."""
 _URLS = 1024
 
 
@@ -171,12 +175,12 @@ def broken(error: Exception) -> UpstreamError:
     return UpstreamReset("The upstream broke off its answer.", may_have_run=True)
 
 
-async def finish(response: Answer, seconds: float) -> None:
+async def finish(response: Answer) -> None:
     """Read the rest of an answer whose end has been seen, so that its connection can be used again."""
     if response.content.at_eof():
         return
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(_REST):
             while not response.content.at_eof():
                 await response.content.readany()
     except (aiohttp.ClientError, TimeoutError):

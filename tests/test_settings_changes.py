@@ -68,6 +68,17 @@ def test_open_is_judged_by_the_address_that_is_bound():
     [
         (Settings(limits=(Limit(kind="cost"),)), "limits: 1 kept, but NOT enforced"),
         (Settings(workers=4), "workers: kept, but without effect"),
+        (
+            Settings(
+                agents=(Agent(slug="support"),),
+                tool_invocation_policies=(
+                    ToolInvocationPolicy(
+                        tool="t", action="block_always", agents=("suport", "support", "default")
+                    ),
+                ),
+            ),
+            "agent 'suport' is not declared here; .* did you mean 'support'",
+        ),
         (Settings(counters_url="redis://x"), "counters_url"),
         (Settings(on_disconnect="drain"), "on_disconnect"),
         (Settings(providers={"a": ProviderSettings(fallbacks=("b",))}), r"providers\.a\.fallbacks"),

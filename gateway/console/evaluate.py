@@ -58,7 +58,7 @@ def _answer(snapshot: Snapshot, asked: Question) -> Explained:
     untrusted = agent.context_untrusted if said.untrusted is None else said.untrusted
     found: Explanation
     if asked.result is msgspec.UNSET:
-        arguments = "{}" if asked.arguments is msgspec.UNSET else _json(asked.arguments)
+        arguments = "{}" if asked.arguments is msgspec.UNSET else _json(asked.arguments) or "{}"
         found = explain_call(guard, ToolCall("", asked.tool, arguments), context, untrusted=untrusted)
     else:
         texts = (Text(_json(asked.result), ()),)

@@ -109,7 +109,10 @@ class RequestAdapter:
 
     @cached_property
     def _log(self) -> Log:
-        return HISTORIES.read((type(self), self.history), self.history_array(), self.read_element)
+        try:
+            return HISTORIES.read((type(self), self.history), self.history_array(), self.read_element)
+        except RecursionError:  # how deep is too deep depends on who asks
+            raise BadRequest("The request body is nested too deeply.") from None
 
     def history_array(self) -> bytes:
         """Return the history, from its opening bracket to the closing one; empty if it is no array."""
@@ -142,7 +145,10 @@ class RequestAdapter:
         """What stands before the history, its elements, and what stands after it; joined they are the body."""
         array = self.history_array()
         if len(array) >= LEAST and (start := _place(self.body, array)) >= 0:
-            log = self._log
+            try:
+                log = self._log
+            except BadRequest:
+                return self.body, (), b""
             return self.body[: start + log.opening], log.pieces, self.body[start + log.known :]
         found = split(self.body, self.history) if self.history else None
         return found or (self.body, (), b"")

@@ -26,6 +26,11 @@ class ToolDispatcher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     arguments: str = "arguments"
     """The member that holds that tool's arguments: an object, or its JSON text."""
 
+    @property
+    def guards(self) -> bool:
+        """It is for whatever may be that tool."""
+        return True
+
     def problem(self) -> tuple[str, str] | None:
         """Return the field that can't be, and why; ``None`` if all can."""
         if why := glob_problem(self.tool):
@@ -54,6 +59,9 @@ def _within(
         if depth >= _DEEPEST:
             raise Unjudgeable("they are in one another too deeply")
         members = read_arguments(arguments) if isinstance(arguments, str) else arguments
+        known = (dispatcher.name, dispatcher.arguments)
+        if any(key not in known and key.casefold() in map(str.casefold, known) for key in members):
+            raise Unjudgeable("a member is there in other letters, too")  # to some tools it is the same one
         meant = members.get(dispatcher.name)
         inner = members.get(dispatcher.arguments, {})
         if not isinstance(meant, str) or not meant:

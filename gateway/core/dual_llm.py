@@ -20,7 +20,7 @@ import msgspec
 
 from gateway.core.adapter import RequestAdapter
 from gateway.core.errors import BadRequest
-from gateway.core.strict import UNREADABLE, Ambiguous, tree
+from gateway.core.strict import UNREADABLE, has_repeated_key
 from gateway.core.tool_names import shown
 from gateway.core.view import Message, Prompt, ToolResult
 
@@ -117,7 +117,8 @@ def dual_llm(task: str, result: ToolResult, max_rounds: int) -> Generator[Asked,
         known.append((question.text, _chosen(choice, question.options)))
     if not known:
         raise Unsummarised("The main model asked nothing.")
-    summary = (yield Asked(_main(_SUMMARISE, task, result, known))).strip()
+    # Half a surrogate pair is no character: it could not be sent on.
+    summary = (yield Asked(_main(_SUMMARISE, task, result, known))).encode(errors="replace").decode().strip()
     if not summary:
         raise Unsummarised("The main model's summary is empty.")
     return _wrapped(result, summary[:LONGEST_SUMMARY])
@@ -132,15 +133,16 @@ def tasks(request: RequestAdapter, results: Sequence[ToolResult]) -> list[str]:
     """Return for each result what the user had last said before it.
 
     What was said after it is no part of the task: the same result must be asked about in the same way on every later
-    turn. Nothing that stands in a result is ever a user's word here.
+    turn. Nothing that stands in a result is ever a user's word here. Results of one turn share one text, however many
+    they are.
     """
     messages = request.messages()
     first = len(messages) - len(request.pieces[1])  # what precedes the history
     said = [""]
     for message in messages:
-        said.append(_said(message) or said[-1])
+        said.append(_said(message)[-LONGEST_TASK:] or said[-1])
     places = (_place(request, result) for result in results)
-    return [(said[-1] if place is None else said[first + place])[-LONGEST_TASK:] for place in places]
+    return [said[-1] if place is None else said[first + place] for place in places]
 
 
 def require_plain(request: RequestAdapter, results: Sequence[ToolResult]) -> None:
@@ -149,11 +151,15 @@ def require_plain(request: RequestAdapter, results: Sequence[ToolResult]) -> Non
     for place in places:
         message = request.body if place is None else request.pieces[1][place].lstrip(_SEPARATOR)
         try:
-            tree(message)
-        except Ambiguous:
+            repeated = has_repeated_key(message)
+        except UNREADABLE:
+            raise BadRequest(
+                "A message with a tool's result can't be read, or is nested too deeply; the result is to be replaced."
+            ) from None
+        if repeated:
             raise BadRequest(
                 "A message with a tool's result has a key twice; send it once, since the result is to be replaced."
-            ) from None
+            )
 
 
 def withheld(tool: str) -> str:
@@ -263,5 +269,5 @@ def _object_at(answer: str, start: int) -> bytes:
     for token in _SYNTAX.finditer(answer, start):
         depth += {"{": 1, "}": -1}.get(token[0], 0)
         if not depth:
-            return answer[start : token.end()].encode()
+            return answer[start : token.end()].encode(errors="surrogatepass")  # which no decoder takes
     return b""

@@ -25,7 +25,7 @@
         ├── Overloaded          503
         └── Draining            503
 
-A class says the status, the kind (``behaviour.md`` §6), whose fault it is and the outcome that the record
+A class says the status, the kind (``ErrorKind``), whose fault it is and the outcome that the record
 gets; a provider says how its own wire writes it.
 """
 

@@ -17,6 +17,8 @@ LEAST = 4096
 """Bytes of a history that is worth remembering."""
 _HEAD = 256
 """Bytes by which histories are looked up: conversations of one agent often begin alike."""
+_EACH = 200
+"""Bytes beside those of an element, a call or a result, roughly."""
 _ALIKE = 8
 """Histories that are kept of those that begin alike."""
 _AFTER = re.compile(rb"[ \t\r\n]*+([],])")
@@ -47,6 +49,11 @@ class Log:
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, roughly: the history is in it twice, and more than that of tiny elements."""
+        return 2 * len(self.prefix) + _EACH * (len(self._ends) + len(self._calls) + len(self.results))
 
     @property
     def known(self) -> int:
@@ -116,7 +123,7 @@ Take = Callable[[int, bytes, Log], None]
 class Histories:
     """Remembers the histories that were read last, within a bound of bytes."""
 
-    def __init__(self, limit: int = 8 << 20) -> None:
+    def __init__(self, limit: int = 24 << 20) -> None:
         self._limit = limit
         self._size = 0
         self._alike: OrderedDict[tuple[Kind, bytes], list[Log]] = OrderedDict()
@@ -129,7 +136,7 @@ class Histories:
         alike = self._alike.get(key, ())
         shared, known = max(((log.shared(array), log) for log in alike), key=itemgetter(0), default=(0, None))
         log = _read(known.first(shared) if known and shared else Log(), array, take)
-        if len(log) > 1 and len(array) <= self._limit >> 2:
+        if len(log) > 1 and log.size <= self._limit >> 2:
             self._keep(key, log, known if known and shared == len(known) else None)
         return log
 
@@ -138,14 +145,14 @@ class Histories:
         self._alike.move_to_end(key)
         if replaced is not None:
             alike.remove(replaced)
-            self._size -= len(replaced.prefix)
+            self._size -= replaced.size
         alike.append(log)
-        self._size += len(log.prefix)
+        self._size += log.size
         if len(alike) > _ALIKE:
-            self._size -= len(alike.pop(0).prefix)
+            self._size -= alike.pop(0).size
         while self._size > self._limit:
             oldest, logs = next(iter(self._alike.items()))
-            self._size -= len(logs.pop(0).prefix)
+            self._size -= logs.pop(0).size
             if not logs:
                 del self._alike[oldest]
 

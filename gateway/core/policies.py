@@ -6,14 +6,15 @@ Policies in shadow mode are judged beside the others and change nothing.
 """
 
 import hashlib
-from collections.abc import Callable, Container, Sequence
+import itertools
+from collections.abc import Callable, Container, Hashable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from gateway.core.arguments import Unjudgeable, arguments_hash, read_arguments
 from gateway.core.decision import Decision
-from gateway.core.dispatch import ToolDispatcher, meant_calls
+from gateway.core.dispatch import Meant, ToolDispatcher, meant_calls
 from gateway.core.entities import ToolInvocationPolicy, TrustedDataPolicy
 from gateway.core.evaluation import Context
 from gateway.core.results import content_of
@@ -25,6 +26,7 @@ from gateway.core.rules import (
     NAME,
     NO_DEFAULTS,
     REASONS,
+    RESULT_REASONS,
     SANITIZE,
     TRUST,
     DefaultPolicies,
@@ -33,13 +35,13 @@ from gateway.core.rules import (
     refuses,
 )
 from gateway.core.strict import Ambiguous
-from gateway.core.tool_names import LONGEST, ByTool, is_readable, is_usual
+from gateway.core.tool_names import ANY, LONGEST, ByTool, is_readable, is_usual
+from gateway.core.verdicts import Verdicts
 from gateway.core.view import Tool, ToolCall, ToolResult
 
-_KEPT = 8 << 20
-"""Characters of results whose verdicts are remembered, for one guard."""
-_MOST = 20_000
-"""Verdicts that are."""
+_MOST = 4096
+"""Tools of which a guard knows what their policies read."""
+_numbers = itertools.count()
 
 
 class Verdict(msgspec.Struct):
@@ -67,6 +69,10 @@ class ResultVerdict(msgspec.Struct, frozen=True):
         return self.decision.action
 
 
+_verdicts: Verdicts[ResultVerdict] = Verdicts()
+"""Of all guards, each of which has its number."""
+
+
 class Guard:
     """All policies that apply to one agent and its teams, of one snapshot."""
 
@@ -81,8 +87,7 @@ class Guard:
         self.call_rules = ByTool(calls)
         self.result_rules = ByTool(results)
         self.dispatchers = ByTool(dispatchers)
-        self._cache: dict[Any, ResultVerdict] = {}
-        self._cached = 0
+        self._number = next(_numbers)
         self._reads: dict[str, int] = {}
         enforced = any(not rule.shadow for rule in calls)
         self.holds = enforced or defaults.call != ALLOW
@@ -113,18 +118,17 @@ class Guard:
         verdict = Verdict()
         hash_ = arguments_hash(call.arguments)
         names = tuple(dict.fromkeys((call.name, *call.names)))
-        if self.holds:
-            for name in names:
-                if not is_usual(name) and not (is_readable(name) and name in declares()):
-                    reason = (
-                        "Its name is not one that every client reads alike, and no tool is declared by it."
-                    )
-                    verdict.add(_decided("call", NAME, call, hash_, BLOCK, reason, blocked=True))
-                    return verdict
+        reason = ""
+        calls: Sequence[Meant] = ()
         try:
             calls = meant_calls(names, call.arguments, self.dispatchers)
         except Unjudgeable as error:
             reason = f"It calls another tool, and which one can't be told: {error}."
+        for name in (*names, *(name for name, _ in calls)) if self.holds else ():
+            if not is_usual(name) and not (is_readable(name) and name in declares()):
+                reason = "Its name is not one that every client reads alike, and no tool is declared by it."
+                break
+        if reason:
             verdict.add(_decided("call", NAME, call, hash_, BLOCK, reason, blocked=True))
             return verdict
         for name, arguments in calls:
@@ -140,6 +144,8 @@ class Guard:
         """Judge a tool that the provider would run itself: what it will be called with, nobody knows yet."""
         verdict = Verdict()
         rules = self.call_rules.of(tool.name)
+        if tool.name.endswith(ANY):
+            rules = (*rules, *self.call_rules.below(tool.name[:-1]))
         decided = any(rule.literal and not rule.specific and not rule.shadow for rule in rules)
 
         def matches(rule: Rule) -> bool:
@@ -157,22 +163,19 @@ class Guard:
         """Judge one result; what was judged before is remembered."""
         name = result.name if len(result.name) <= LONGEST else ""  # no policy is for such a name
         rules = self.result_rules.of(name)
-        key: Any = name
+        key: Hashable
         weight = 0
         if reads := self._read_by(name, rules):
             texts = result.texts
             content = texts[0].text if len(texts) == 1 else tuple(block.text for block in texts)
             weight = len(content) if isinstance(content, str) else sum(map(len, content))
-            key = (name, content, context) if reads > 1 else (name, content)
-        verdict = self._cache.get(key)
+            key = (self._number, name, content, context if reads > 1 else None)
+        else:
+            key = (self._number, name)
+        verdict = _verdicts.get(key)
         if verdict is None:
             verdict = self._judge_result(rules, name, result, context)
-            self._cached += weight
-            if self._cached > _KEPT or len(self._cache) >= _MOST:
-                self._cache.clear()
-                self._cached = weight
-            if weight <= _KEPT >> 3:
-                self._cache[key] = verdict
+            _verdicts.keep(key, verdict, weight)
         return verdict
 
     def _read_by(self, name: str, rules: tuple[Rule, ...]) -> int:
@@ -262,12 +265,12 @@ class Guard:
             return rule.conditions.hold(content, context)
 
         matched = applicable([rule for rule in rules if not rule.shadow], matches)
-        blocking = next((rule for rule in matched if rule.action == BLOCK and rule.specific), None)
+        blocking = next((rule for rule in matched if rule.action == BLOCK), None)
         if decider := blocking or (matched[0] if matched else None):
             decision = decided(decider.id, decider.action, decider.reason)
         else:
             action = self.defaults.result
-            decision = decided(DEFAULT, action, REASONS[action])
+            decision = decided(DEFAULT, action, RESULT_REASONS[action])
         if decision.action == TRUST and not name:
             # Whose result it is only the client says, or not even the client.
             decision = decided(DEFAULT, MISTRUST, "The call that it answers is not in the conversation.")

@@ -38,7 +38,7 @@ class Recollection:
         request: Pieces | None,
         response: bytes,
     ) -> None:
-        """``record``: the fields of ``interfaces.md`` §5."""
+        """``record``: the interaction's fields, as its line in the log has them."""
         self.pieces = request
         self.endpoint: Endpoint | None = None
         self.request = RequestAdapter(b"")

@@ -28,11 +28,15 @@ REASONS = {
     BLOCK_UNTRUSTED: "This tool is not allowed once the conversation holds untrusted data.",
     APPROVE: "This tool needs a person's approval, which nobody can give here.",
     ALLOW: "",
+}
+"""What is said of a call where a policy gives no reason."""
+RESULT_REASONS = {
+    BLOCK: "What this tool returns is not let in.",
     TRUST: "",
     MISTRUST: "",
     SANITIZE: "",
 }
-"""What is said where a policy gives no reason."""
+"""The same of a result."""
 
 
 class DefaultPolicies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,18 +56,31 @@ NO_DEFAULTS = DefaultPolicies()
 class Rule:
     """A policy, compiled."""
 
-    __slots__ = ("action", "conditions", "id", "literal", "policy", "reason", "shadow", "specific", "tool")
+    __slots__ = (
+        "action",
+        "conditions",
+        "guards",
+        "id",
+        "literal",
+        "policy",
+        "reason",
+        "shadow",
+        "specific",
+        "tool",
+    )
 
     def __init__(self, policy: ToolInvocationPolicy | TrustedDataPolicy) -> None:
         self.policy = policy
         self.id = policy.id
         self.tool = policy.tool
         self.action: str = policy.action
+        self.guards = policy.action not in (ALLOW, TRUST)
         self.conditions = Conditions(policy.conditions)
         self.specific = bool(policy.conditions)
         self.literal = not is_glob(policy.tool)
         self.shadow = policy.mode == "shadow"
-        self.reason = policy.reason or REASONS[policy.action]
+        reasons = REASONS if isinstance(policy, ToolInvocationPolicy) else RESULT_REASONS
+        self.reason = policy.reason or reasons[policy.action]
 
 
 def applicable(rules: Sequence[Rule], matches: Callable[[Rule], bool]) -> list[Rule]:

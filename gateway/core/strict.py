@@ -111,6 +111,25 @@ def duplicate_member(data: bytes) -> str | None:
     return next((key for key, count in Counter(key for key, _ in top).items() if count > 1), None)
 
 
+def has_repeated_key(data: bytes) -> bool:
+    """Return whether a key occurs twice in a document, at any depth.
+
+    A number may have any size, also one that no decoder takes. Raises one of ``UNREADABLE`` for what can't be read.
+    """
+    try:
+        tree(data)
+    except Ambiguous:
+        return True
+    except msgspec.ValidationError:
+        try:
+            json.loads(data, object_pairs_hook=_unique, parse_int=str, parse_float=str)
+        except Ambiguous:
+            return True
+        except json.JSONDecodeError as error:
+            raise msgspec.DecodeError(str(error)) from None
+    return False
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> None:
     if len(pairs) > 1 and len({key for key, _ in pairs}) != len(pairs):
         raise Ambiguous

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.settings.model import DECLARABLE, Settings, Timeouts
-from gateway.settings.verify import checked
+from gateway.settings.verify import checked, suggest
 
 _LIVE = ("auth", "default_agent", "default_policies", "dual_llm", "tool_dispatchers", *DECLARABLE)
 """Keys whose change takes effect at once."""
@@ -38,6 +38,7 @@ def without_effect(settings: Settings) -> Iterator[str]:
     for name in UNENFORCED:
         if count := len(getattr(settings, name)):
             yield f"{settings.place(name, 0)}{name}: {count} kept, but NOT enforced by this version"
+    yield from _for_nobody(settings)
     for name, default in (
         ("workers", 1),
         ("counters_url", "memory:"),
@@ -49,3 +50,20 @@ def without_effect(settings: Settings) -> Iterator[str]:
         for key in ("fallbacks", "on_disconnect"):
             if getattr(own, key):
                 yield f"{settings.place('providers', name, key)}providers.{name}.{key}: kept, but without effect in this version"
+
+
+def _for_nobody(settings: Settings) -> Iterator[str]:
+    """Return a sentence for every policy whose agents or teams are not declared: a name that is mistyped protects nobody."""
+    for kind in ("tool_invocation_policies", "trusted_data_policies"):
+        for number, policy in enumerate(getattr(settings, kind)):
+            for field in ("agents", "teams"):
+                declared = getattr(settings, field)
+                known = {name for one in declared for name in (one.id, one.slug)}
+                if field == "agents":
+                    known.add(settings.default_agent)
+                for name in getattr(policy, field):
+                    if name not in known:
+                        yield (
+                            f"{settings.place(kind, number, field)}{kind}: {field[:-1]} {name!r} is not declared here; "
+                            f"unless it is created through the API, the policy is not for it{suggest(name, known)}"
+                        )

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from time import monotonic, perf_counter
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -43,6 +44,8 @@ CONCURRENCY = 4
 _ORGANIZATION = b"default"
 _MEMORY = 8 << 20
 """Bytes of summaries that are kept in memory."""
+_MOST = 100
+"""Decisions on withheld results that a record holds: a history may have any number of them."""
 _OVERHEAD = 256
 """Bytes that one takes beside its text, roughly."""
 _FRESH = 3600.0
@@ -51,6 +54,17 @@ _STORE = 2.0
 """Seconds to wait for where they are stored."""
 
 _log = structlog.get_logger()
+
+
+class _Hash(Protocol):
+    def copy(self) -> "_Hash":
+        """Return one that goes on by itself."""
+
+    def update(self, data: bytes, /) -> None:
+        """Hash more."""
+
+    def digest(self) -> bytes:
+        """Return what all of it comes to."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -127,8 +141,9 @@ class DualLlmStage(Stage):
             if isinstance(found, _Withheld):
                 i.request.set_tool_result(result, withheld(result.name))
                 i.context_untrusted = True
-                i.decisions.append(_decision(result, found.reason))
                 note.withheld += 1
+                if note.withheld <= _MOST:
+                    i.decisions.append(_decision(result, found.reason))
                 if found.reason not in note.reasons:
                     note.reasons.append(found.reason)
             else:
@@ -140,9 +155,8 @@ class DualLlmStage(Stage):
         i = run.i
         agent = i.principal.agent if i.principal else ""
         said = tasks(i.request, i.quarantined)
-        keys = [
-            _key(agent, run.version, task, result) for task, result in zip(said, i.quarantined, strict=True)
-        ]
+        key_of = _Keys(agent, run.version)
+        keys = [key_of(task, result) for task, result in zip(said, i.quarantined, strict=True)]
         asked = dict(zip(keys, zip(said, i.quarantined, strict=True), strict=True))
         found: dict[bytes, str | _Withheld] = dict(await self._remembered([*asked]))
         run.note.remembered = sum(key in found for key in keys)
@@ -286,12 +300,24 @@ def _decision(result: ToolResult, reason: str) -> Decision:
     )
 
 
-def _key(agent: str, version: bytes, task: str, result: ToolResult) -> bytes:
-    parts = (agent.encode(), version, task.encode(), result.name.encode(), text_of(result).encode())
-    whole = sha256(_ORGANIZATION)
+class _Keys:
+    """Under what the summaries of one request are remembered; what its results share is hashed once."""
+
+    def __init__(self, agent: str, version: bytes) -> None:
+        self._shared = _hashed(sha256(_ORGANIZATION), agent.encode(), version)
+        self._tasks: dict[str, _Hash] = {}
+
+    def __call__(self, task: str, result: ToolResult) -> bytes:
+        if (known := self._tasks.get(task)) is None:
+            known = self._tasks[task] = _hashed(self._shared, task.encode())
+        return _hashed(known, result.name.encode(), text_of(result).encode()).digest()
+
+
+def _hashed(before: _Hash, *parts: bytes) -> _Hash:
+    whole = before.copy()
     for part in parts:
         whole.update(sha256(part).digest())
-    return whole.digest()
+    return whole
 
 
 def _size(text: str) -> int:

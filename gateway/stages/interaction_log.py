@@ -150,7 +150,7 @@ class InteractionLog(Stage):
 
 
 def record(i: Interaction) -> dict[str, Any]:
-    """Return an interaction as the fields of ``interfaces.md`` §5; what is not known is ``None``."""
+    """Return an interaction as the fields of its line in the log; what is not known is ``None``."""
     return _line(_row(i), i)
 
 

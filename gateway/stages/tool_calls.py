@@ -59,7 +59,9 @@ class ToolCalls(Stage):
         if not refused:
             return
         _note_blocked(i, refused)
-        i.refusal = refusal_text(i.blocked_tools, refused[0].reason, i.id)
+        said = i.completion.text
+        apart = "\n\n" if said and not said[-1].isspace() else ""  # clients join all texts of an answer
+        i.refusal = apart + refusal_text(i.blocked_tools, refused[0].reason, i.id)
 
     async def on_done(self, batch: Sequence[Interaction]) -> None:
         """Judge what nobody held, where policies are only tried out."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 _LEAST = 8
 """Messages of a history that is worth remembering."""
+_EACH = 150
+"""Bytes that a message and its link take beside what it says, roughly."""
 _ALIKE = 4
 """Histories that are kept of those that begin with the same message."""
 
@@ -19,7 +21,7 @@ class Chain:
         self.messages = messages
         self.links = links
         self.since = since
-        self.size = sum(map(len, messages))
+        self.size = sum(map(len, messages)) + _EACH * len(messages)
 
     def shared(self, messages: tuple[bytes, ...]) -> int:
         """Return how many messages another history certainly begins with: of the last ones clients change some."""

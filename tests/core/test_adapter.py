@@ -15,6 +15,7 @@ from gateway.core.adapter import (
 )
 from gateway.core.errors import BadRequest, InternalError
 from gateway.core.frames import Frame
+from gateway.core.histories import HISTORIES
 from gateway.core.view import Completion, Message, Part, Prompt, Text, ToolResult
 
 BODY = b'{"model": "m", "messages": [{"content": "one"}, {"content": [{"text": "two"}]}], "x": 1.0}'
@@ -145,3 +146,18 @@ def test_values():
     assert Payload(b"{}").event == ""
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"stream_use": "ask"}, Quirks)
+
+
+def test_a_history_that_is_too_deep_for_where_it_is_read_is_refused_and_yet_recorded(monkeypatch):
+    """How deep is too deep depends on how deep the caller is: who decoded the body may have been higher up."""
+
+    def read(*_):
+        raise RecursionError
+
+    body = b'{"talk":[' + b"1," * 4096 + b"1]}"
+    monkeypatch.setattr(HISTORIES, "read", read)
+    request = Talk(body)
+    request.history_array = lambda: body[8:-1]
+    with pytest.raises(BadRequest, match="nested too deeply"):
+        _ = request.tool_results
+    assert request.pieces == (body, (), b"")

@@ -30,7 +30,10 @@ def test_and_what_it_means():
     assert [name for name, _ in meant(("run",), within)] == ["run", "call_it", "t"]
 
 
-@pytest.mark.parametrize("odd", ["", "[]", "{}", '{"name":""}', '{"name":1}', '{"name":"t","arguments":[]}'])
+@pytest.mark.parametrize(
+    "odd",
+    ["", "[]", "{}", '{"name":"t","NAME":"u"}', '{"name":""}', '{"name":1}', '{"name":"t","arguments":[]}'],
+)
 def test_what_it_means_must_be_clear(odd):
     with pytest.raises(Unjudgeable):
         meant(("call_it",), odd)

@@ -84,6 +84,7 @@ QUARANTINED = {
     "huge": lambda prompt: choose(1) + data(prompt)["text"] * 5000,
     "deep": lambda _: '{"answer": ' * 5000,
     "braces": lambda _: "{" * 60_000,
+    "half a surrogate pair": lambda _: '{"why": "\ud800", "answer": 1}',
     "not an object": lambda _: "1",
     "invalid": lambda _: '{"answer": 1,',
     "not JSON": lambda _: "{answer: 1}",
@@ -256,6 +257,13 @@ def test_of_a_result_without_text_nobody_is_asked(texts):
     assert summary.endswith("]\nIt holds no text.")
 
 
+def test_half_a_surrogate_pair_is_not_passed_on():
+    summary, _ = run(
+        lambda prompt: Main(1)(prompt) if prompt.schema else "It is \ud800.", QUARANTINED["honest"]
+    )
+    assert summary.endswith("\nIt is ?.")
+
+
 def test_all_blocks_of_a_result_are_one_text():
     _, prompts = run(Main(1), QUARANTINED["honest"], result(("one", "two")))
     assert data(prompts[1].prompt)["text"] == "one\ntwo"
@@ -325,6 +333,17 @@ def test_for_a_result_at_no_known_place_it_is_what_the_user_said_last(path):
 def test_a_task_has_a_bound():
     assert tasks(conversation(("user", ("text", "x" * 20_000)), ("tool",)), [at(1)]) == ["x" * LONGEST_TASK]
     assert tasks(conversation(("tool",)), [at(0)]) == [""]
+
+
+def test_the_results_of_one_turn_share_one_task():
+    """A text of its own for each would take gigabytes for some hundred thousand results."""
+    results = [("tool", ("tool_result", "x"))] * 3
+    said = conversation(
+        ("user", ("text", "x" * 20_000)), *results, ("user", ("text", "y" * 20_000)), *results
+    )
+    found = tasks(said, [at(place) for place in (1, 2, 3, 5, 6, 7, 99)])
+    assert found == ["x" * LONGEST_TASK] * 3 + ["y" * LONGEST_TASK] * 4
+    assert len({id(task) for task in found}) == 2
 
 
 @pytest.mark.parametrize(("provider", "case"), ALL, ids=[case.name for _, case in ALL])

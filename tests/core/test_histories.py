@@ -128,18 +128,20 @@ def test_its_pieces_are_the_same_objects_at_every_turn(spaced):
 
 
 def test_the_memory_is_bounded():
-    histories = Histories(limit=200_000)
+    histories = Histories(limit=400_000)
     for number in range(200):
         read(histories, [{"c": "x", "n": f"{number}"}, *turns(60)])
-    assert 0 < histories._size <= 200_000
-    assert histories._size == sum(len(log.prefix) for logs in histories._alike.values() for log in logs)
+    assert 0 < histories._size <= 400_000
+    assert histories._size == sum(log.size for logs in histories._alike.values() for log in logs)
     for number in range(50):  # that begin alike
         read(histories, [*turns(30), {"c": "x", "n": f"{number}"}, *turns(30)])
     assert max(map(len, histories._alike.values())) <= 8
-    assert histories._size == sum(len(log.prefix) for logs in histories._alike.values() for log in logs)
+    assert histories._size == sum(log.size for logs in histories._alike.values() for log in logs)
     size = histories._size
     read(histories, turns(5000))
     assert histories._size == size, "one that is larger than a quarter is not kept"
+    read(histories, [0] * 5000)
+    assert histories._size == size, "nor one of which that is true once its tiny elements are apart"
 
 
 elements = st.lists(

@@ -1,8 +1,11 @@
 """Patterns of operators: what can be, and what is said of the others."""
 
+import random
+from fnmatch import fnmatchcase
+
 import pytest
 
-from gateway.core.patterns import InvalidPattern, TooLarge, compiled, glob_problem
+from gateway.core.patterns import Globs, InvalidPattern, TooLarge, compiled, glob_problem
 
 
 def test_expressions_are_for_texts_or_for_bytes():
@@ -54,3 +57,44 @@ def test_an_expression_that_would_take_too_long(large, said):
 
 def test_a_list_of_many_words_is_not_too_large():
     assert compiled("|".join(f"word{number}" for number in range(1500))).search("a word1499")
+
+
+@pytest.mark.parametrize(
+    ("glob", "matching", "others"),
+    [
+        ("*", ["", "a", "a\nb", "größe", "\ud800"], []),
+        ("a*", ["a", "ab"], ["ba", ""]),
+        ("a?c", ["abc", "aßc"], ["ac", "abbc"]),
+        ("[ab]x", ["ax", "bx"], ["cx", "[ab]x"]),
+        ("[!ab]x", ["cx"], ["ax", "x"]),
+        ("[a-c]", ["b"], ["d", "-"]),
+        ("[]]", ["]"], ["a"]),
+        ("[!]]", ["a"], ["]"]),
+        ("[[]", ["["], ["a"]),
+        ("[^a]", ["^", "a"], ["b"]),
+        ("[z-a]", ["[z-a]"], ["b"]),
+        ("a[", ["a["], ["a"]),
+        ("a.b+(c)|d", ["a.b+(c)|d"], ["axb"]),
+        (r"a\b", [r"a\b"], ["ab"]),
+    ],
+)
+def test_globs(glob, matching, others):
+    globs = Globs(["never", glob])
+    for text in matching:
+        assert globs.matching(text) == [1], text
+    for text in others:
+        assert globs.matching(text) == [], text
+
+
+def test_no_globs_match_nothing():
+    assert Globs([]).matching("a") == []
+
+
+def test_thousands_of_globs_match_what_each_does():
+    parts = ("*", "?", "a", "b", "_", "[ab]", "[!a]", "__", "tool")
+    chance = random.Random(1)
+    globs = ["".join(chance.choices(parts, k=chance.randrange(1, 9))) for _ in range(3000)]
+    many = Globs(globs)
+    for _ in range(200):
+        text = "".join(chance.choices(("a", "b", "_", "tool", "x"), k=chance.randrange(0, 12)))
+        assert sorted(many.matching(text)) == [n for n, glob in enumerate(globs) if fnmatchcase(text, glob)]

@@ -1,5 +1,6 @@
 """What policies say of calls and results: the order in which they count, and what can't be judged."""
 
+import msgspec
 import pytest
 
 from gateway.core.conditions import Condition
@@ -225,6 +226,28 @@ def test_tools_that_the_provider_runs(policies, trusted, untrusted):
         assert verdict.decisions[0].kind == "tool"
 
 
+@pytest.mark.parametrize(
+    ("policies", "default", "refused"),
+    [
+        ((), ALLOW, False),
+        ((), BLOCK, True),
+        ((policy(BLOCK, "mcp__gh__delete"),), ALLOW, True),
+        ((policy(BLOCK, "MCP__GH__delete"),), ALLOW, True),
+        ((policy(BLOCK, "mcp__gh__delete", A1),), ALLOW, True),
+        ((policy(WHEN, "mcp__gh__delete"),), ALLOW, False),
+        ((policy(BLOCK, "mcp__gh__*"),), ALLOW, True),
+        ((policy(BLOCK, "mcp__other__delete"), policy(BLOCK, "read_file")), ALLOW, False),
+        ((policy(ALLOW, "mcp__gh__read"),), BLOCK, True),
+        ((policy(ALLOW, "mcp__gh__*"),), BLOCK, False),
+        ((policy(ALLOW, "mcp__gh__*"), policy(BLOCK, "mcp__gh__delete")), BLOCK, True),
+    ],
+)
+def test_a_server_whose_tools_are_not_listed_may_run_any_of_them(policies, default, refused):
+    guarded = guard(*policies, defaults=DefaultPolicies(call=default))
+    tool = Tool("mcp__gh__*", server_executed=True)
+    assert (guarded.declared(tool, Context(), untrusted=False).refused is not None) is refused
+
+
 def result(*texts, name="t"):
     return ToolResult("c1", name, False, ("x",), tuple(Text(text, ("x", n)) for n, text in enumerate(texts)))
 
@@ -304,14 +327,50 @@ def test_verdicts_are_remembered_by_all_that_they_depend_on():
     assert guarded.result(result("", name="u"), Context(user_id="you")).action == MISTRUST
 
 
-def test_the_memory_of_verdicts_is_bounded():
-    guarded = guard(result_policy(TRUST, conditions=A1))
-    for number in range(100):
-        guarded.result(result(f'{{"b":{number},"c":"{"x" * 1_000_00}"}}'), Context())
-    assert guarded._cached <= 8 << 20
-    for number in range(30_000):
-        guarded.result(result(f'{{"b":{number}}}'), Context())
-    assert len(guarded._cache) <= 20_000
+def test_what_one_agents_policies_decided_is_nothing_to_another():
+    one, other = guard(result_policy(TRUST, conditions=A1)), guard(result_policy(BLOCK, conditions=A1))
+    assert one.result(result(R1), Context()).action == TRUST
+    assert other.result(result(R1), Context()).action == BLOCK
+
+
+def test_of_two_defaults_for_results_a_block_counts():
+    for policies in ((TRUST, BLOCK), (SANITIZE, BLOCK), (BLOCK, TRUST)):
+        guarded = guard(*(result_policy(action, id=str(number)) for number, action in enumerate(policies)))
+        assert guarded.result(result(R1), Context()).action == BLOCK
+
+
+def test_what_a_dispatcher_calls_needs_a_name_that_can_be_judged():
+    guarded = guard(policy(BLOCK, "rm"), dispatchers=[ToolDispatcher(tool="call_tool")])
+    for name in (" rm", "rm\n", "r\u200bm", "\0rm", "r\u00adm", "r\u043c"):
+        arguments = msgspec.json.encode({"name": name}).decode()
+        assert judge(guarded, call(arguments, "call_tool")).refused.policy == "tool-name", repr(name)
+    for arguments in ('{"name":"x","Name":"rm"}', '{"name":"x","Arguments":{}}', '{"NAME":"rm"}'):
+        assert judge(guarded, call(arguments, "call_tool")).refused.policy == "tool-name"
+    assert judge(guarded, call('{"name":"x"}', "call_tool")).refused is None
+
+
+def test_what_keeps_back_is_for_all_that_a_name_may_be_and_what_lets_pass_for_what_it_is():
+    blocking = guard(policy(BLOCK, "delete_repo"))
+    for name in (
+        "mcp__my__server__delete_repo",
+        "mcp__a__mcp__b__delete_repo",
+        "mcp__a__delete_repo",
+        "DELETE_repo",
+    ):
+        assert judge(blocking, call(name=name)).refused, name
+    allowing = guard(
+        policy(ALLOW, "mcp__bank__pay"), policy(ALLOW, "read"), defaults=DefaultPolicies(call=BLOCK)
+    )
+    for name, allowed in (
+        ("mcp__bank__pay", True),
+        ("mcp__evil__mcp__bank__pay", False),
+        ("mcp__files__read", True),
+        ("mcp__evil__delete__read", False),
+    ):
+        assert (judge(allowing, call(name=name)).refused is None) is allowed, name
+    trusting = guard(result_policy(TRUST, "mcp__bank__read"))
+    assert trusting.result(result(R1, name="mcp__bank__read"), Context()).action == TRUST
+    assert trusting.result(result(R1, name="mcp__evil__mcp__bank__read"), Context()).action == MISTRUST
 
 
 def test_the_version_is_that_of_the_policies_alone():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.entities import ToolInvocationPolicy
+from gateway.core.entities import ToolInvocationPolicy, TrustedDataPolicy
 from gateway.core.rules import REASONS, Rule, applicable, notice, refusal_text, refuses
 
 
@@ -18,6 +18,12 @@ from gateway.core.rules import REASONS, Rule, applicable, notice, refusal_text, 
 def test_what_refuses(action, trusted, untrusted):
     assert (refuses(action, untrusted=False), refuses(action, untrusted=True)) == (trusted, untrusted)
     assert bool(REASONS[action]) is untrusted
+
+
+def test_a_result_that_is_blocked_has_a_reason_of_its_own():
+    policy = TrustedDataPolicy(tool="t", action="block_always")
+    assert "returns" in Rule(policy).reason
+    assert Rule(ToolInvocationPolicy(tool="t", action="block_always")).reason == REASONS["block_always"]
 
 
 def test_specific_ones_then_the_nearest_defaults():

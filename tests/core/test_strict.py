@@ -14,6 +14,7 @@ from gateway.core.strict import (
     call_names,
     duplicate_member,
     has_capital_key,
+    has_repeated_key,
     load,
     lone_surrogate,
     tree,
@@ -309,3 +310,15 @@ def test_keys_with_capitals(document):
 )
 def test_texts_with_capitals(document):
     assert not has_capital_key(document)
+
+
+@pytest.mark.parametrize("number", [b"1" * 5000, b"-1e999", b"1e-5"])
+def test_a_key_is_found_twice_whatever_numbers_stand_beside_it(number):
+    assert not has_repeated_key(b'{"n":%b,"a":[{"k":1},{"k":1}]}' % number)
+    assert has_repeated_key(b'{"n":%b,"a":[{"k":1,"\\u006b":1}]}' % number)
+
+
+@pytest.mark.parametrize("document", [b"[1e999", b"[1e999,]", b'[1e999,"\x01"]', b"[" * 5000 + b"]" * 5000])
+def test_what_can_t_be_read_is_said_to_be_so(document):
+    with pytest.raises(UNREADABLE):
+        has_repeated_key(document)

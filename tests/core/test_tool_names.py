@@ -1,17 +1,20 @@
 """Which names of tools are alike, and which nobody should trust."""
 
+import time
+
 import pytest
 
-from gateway.core.tool_names import ByTool, folded, forms, is_readable, is_usual, shown
+from gateway.core.tool_names import ByTool, far_forms, folded, is_readable, is_usual, near_forms, shown
 
 
 class For:
-    def __init__(self, tool):
+    def __init__(self, tool, *, guards=True):
         self.tool = tool
+        self.guards = guards
 
 
-def ruled(name, *tools):
-    return [rule.tool for rule in ByTool([For(tool) for tool in tools]).of(name)]
+def ruled(name, *tools, guards=True):
+    return [rule.tool for rule in ByTool([For(tool, guards=guards) for tool in tools]).of(name)]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +70,17 @@ def test_any_number_of_made_up_names_takes_no_memory():
     for number in range(20_000):
         assert len(rules.of(f"a{number}")) == 1
     assert len(rules._known) <= 4096
-    rules.of("a" * 1000)
-    assert "a" * 1000 not in rules._known
+    rules.of("a" * 100_000)
+    assert max(map(len, rules._known)) <= 256
+
+
+def test_long_names_and_many_globs_take_no_time():
+    rules = ByTool([For(f"*{number}*a*b*c") for number in range(500)])
+    started = time.process_time()
+    for number in range(100):
+        rules.of("mcp__a__" * 50_000 + str(number))
+        rules.of(f"{number}" + "mcp__ab__" * 28)
+    assert time.process_time() - started < 5
 
 
 def test_a_name_that_no_client_reads_otherwise():
@@ -83,7 +95,15 @@ def test_a_name_that_no_client_reads_otherwise():
 
 
 def test_forms_and_folding():
-    assert forms("MCP__S__T") == ("mcp__s__t", "t")
+    assert near_forms("MCP__S__T") == far_forms("MCP__S__T") == ("mcp__s__t", "t")
+    assert near_forms("mcp__a__b__c") == ("mcp__a__b__c", "b__c")
+    assert far_forms("mcp__a__b__c") == ("mcp__a__b__c", "b__c", "c")
+    assert near_forms("mcp__a__mcp__b__c") == ("mcp__a__mcp__b__c",)
+    assert far_forms("mcp__a__mcp__b__c") == ("mcp__a__mcp__b__c", "mcp__b__c", "b__c", "c")
+    assert near_forms("a__b") == far_forms("a__b") == ("a__b",)
+    assert ruled("mcp__a__b__c", "c", guards=True) == ["c"]
+    assert ruled("mcp__a__b__c", "c", guards=False) == []
+    assert ruled("mcp__a__c", "c", guards=False) == ["c"]
     assert folded("\uff22\uff21\uff33\uff28") == folded("bash") == "bash"
 
 

@@ -283,4 +283,7 @@ async def test_a_gateway_that_shuts_down_ends_the_questions(tmp_path):
         assert models.forwarded == []
         record, children = await asked.records(got, 2)
         assert record["outcome"] == "draining"
-        assert children[1]["outcome"] != "ok"
+        assert [(child["outcome"], child["error_kind"]) for child in children] == [
+            ("ok", None),
+            ("draining", "overloaded"),
+        ]

@@ -393,6 +393,13 @@ async def test_rounds_are_those_of_the_settings():
         (b'{"role":"tool","tool_call_id":"0","c\\u006fntent":"odd","content":"good"}', False),
         (b'{"role":"tool","tool_call_id":"0","x":[{"a":1,"a":2}],"content":"good"}', False),
         (b'{"role":"tool","tool_call_id":"0","x":[{"a":1.0e0},{"a":"\\u0061"}],"content":"good"}', True),
+        # Of numbers that no decoder takes nobody reads any.
+        (b'{"role":"tool","tool_call_id":"0","x":%b,"content":"good"}' % (b"1" * 5000), True),
+        (b'{"role":"tool","tool_call_id":"0","x":-1e999,"content":"good"}', True),
+        (
+            b'{"role":"tool","tool_call_id":"0","x":%b,"content":"odd","content":"good"}' % (b"1" * 5000),
+            False,
+        ),
     ],
 )
 @pytest.mark.parametrize("single", [False, True])
@@ -405,7 +412,27 @@ async def test_of_two_equal_keys_a_provider_could_read_the_other(message, plain,
         i.request.history = ()
     if plain:
         await stage(Models()).on_request(i)
-        assert forwarded(i)[0].endswith("It is good.")
+        replaced = msgspec.json.encode(summary("good").replace("read", "a tool")).join(
+            message.rsplit(b'"good"', 1)
+        )
+        assert i.request.encode() == said.replace(message, replaced)
     else:
         with pytest.raises(BadRequest, match="a key twice"):
             await stage(Models()).on_request(i)
+
+
+async def test_what_is_nested_too_deeply_to_be_looked_at_is_refused():
+    i = interaction("good")
+    deep = b"[" * 5000 + b"]" * 5000
+    element = b'{"role":"tool","tool_call_id":"0","content":"good","x":' + deep + b"}"
+    i.request.__dict__["pieces"] = (b"", (b"", b"", element), b"")
+    with pytest.raises(BadRequest, match="nested too deeply"):
+        await stage(Models()).on_request(i)
+
+
+async def test_a_record_holds_so_many_decisions_and_no_more():
+    i = interaction(*("good" for _ in range(250)))
+    await stage(Models(fails=1)).on_request(i)
+    assert forwarded(i) == [NOTICE] * 250
+    assert [decision.call_id for decision in i.decisions] == [str(n) for n in range(100)]
+    assert i.notes["dual_llm"].withheld == 250

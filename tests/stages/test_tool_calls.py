@@ -93,6 +93,14 @@ async def test_one_refused_call_refuses_all_and_every_decision_is_told():
     assert i.response_headers == {"x-gateway-blocked-tools": "b, c"}
 
 
+@pytest.mark.parametrize(("said", "apart"), [("", ""), ("Well.", "\n\n"), ("Well.\n", ""), ("Well. ", "")])
+async def test_a_refusal_stands_apart_from_what_was_said_before(said, apart):
+    i = interaction(guarded(policy("b")), ("b", "{}"))
+    i.completion.add_text(said)
+    await verdict(i)
+    assert i.refusal.startswith(apart + "The call of b")
+
+
 async def test_allowed_calls_are_told_of_and_pass():
     i = await verdict(interaction(guarded(policy("b")), ("a", '{"x":1}')))
     assert (i.refusal, i.blocked_tools, i.response_headers) == (None, (), {})

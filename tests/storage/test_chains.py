@@ -43,18 +43,18 @@ def test_what_was_last_used_long_ago_has_to_be_said_again():
 
 
 def test_it_is_bounded_and_can_forget():
-    chains = Chains(limit=10_000)
+    chains = Chains(limit=40_000)
     for number in range(500):
         messages = (b"%d" % number, *history(20, b"x" * 200))
         chains.keep(messages, linked(messages), 1)
     sizes = sum(chain.size for alike in chains._chains.values() for chain in alike)
-    assert 0 < chains._size == sizes <= 10_000
+    assert 0 < chains._size == sizes <= 40_000
     for number in range(20):
         chains.keep(history(10, b"%d" % number), linked(history(11)), 1)
     assert len(chains._chains[b"message 0"]) <= 4
     chains.keep(history(5), linked(history(5)), 1)
-    chains.keep(history(10, b"x" * 9000), linked(history(11)), 1)
-    assert chains.links(history(10, b"x" * 9000), 0)[0] != linked(history(10, b"x" * 9000))
+    chains.keep(history(10, b"x" * 30_000), linked(history(11)), 1)
+    assert chains.links(history(10, b"x" * 30_000), 0)[0] != linked(history(10, b"x" * 30_000))
     chains.clear()
     assert chains.links(history(10), 0) == ([], 0)
     assert chains._size == 0

@@ -135,6 +135,11 @@ class ResponsesRequest(RequestAdapter):
         return items
 
     @cached_property
+    def _by_place(self) -> Mapping[str | int, wire.Item]:
+        """The items by their indexes."""
+        return dict(self._items)
+
+    @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
         found = super().tool_results
         if not any(result.name == "computer" for result in found):
@@ -164,7 +169,7 @@ class ResponsesRequest(RequestAdapter):
             log.references.append(reference)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
-        item = next(item for place, item in self._items if place == result.path[1])
+        item = self._by_place[result.path[1]]
         for path, new in replacements(item, result.path, text):
             if new is None:
                 self.remove(path)

@@ -35,7 +35,7 @@ async def one(connection: AsyncConnection, id_: str) -> dict[str, Any] | None:
 
 
 def _record(row: Row[Any]) -> dict[str, Any]:
-    """Return a row as ``interfaces.md`` §5 has it; what can't be read is missing, and never an error."""
+    """Return a row with the fields of the interaction's line in the log; what can't be read is missing, never an error."""
     values = row._mapping  # noqa: SLF001  # the documented way to the columns by name
     return {
         "id": row.id,
