@@ -153,6 +153,8 @@ class Message(msgspec.Struct, gc=False):
     tool_call_id: Any = None
     tool_calls: msgspec.Raw = ABSENT
     function_call: msgspec.Raw = ABSENT
+    executed_tools: msgspec.Raw = ABSENT
+    annotations: msgspec.Raw = ABSENT
 
 
 class Part(msgspec.Struct, gc=False):

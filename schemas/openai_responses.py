@@ -81,7 +81,7 @@ class Item(Wire, gc=False):
     namespace: Any = ""
     status: Any = ""
     execution: Any = ""
-    error: Any = None
+    error: msgspec.Raw = _ABSENT
     arguments: msgspec.Raw = _ABSENT
     input: msgspec.Raw = _ABSENT
     action: msgspec.Raw = _ABSENT
@@ -93,9 +93,11 @@ class Item(Wire, gc=False):
     content: msgspec.Raw = _ABSENT
     summary: msgspec.Raw = _ABSENT
     output: msgspec.Raw = _ABSENT
+    outputs: msgspec.Raw = _ABSENT
     result: msgspec.Raw = _ABSENT
     tools: msgspec.Raw = _ABSENT
     server_label: Any = ""
+    current_url: msgspec.Raw = _ABSENT
 
 
 class Environment(Wire, gc=False):

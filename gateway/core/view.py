@@ -170,6 +170,8 @@ class ToolResult(Value, frozen=True, gc=False):
     path: Path
     """Where the result's content lives."""
     texts: tuple[Text, ...] = ()
+    fixed: bool = False
+    """It must go back as it came: whoever may not let it pass has to refuse the request."""
 
 
 class Part(Value, frozen=True, gc=False):
@@ -339,9 +341,6 @@ class Completion:
         if self._room >= 0:
             self._text.write(text)
 
-    def _add_text_delta(self, event: TextDelta) -> None:
-        self.add_text(event.text)
-
     def _add_reasoning(self, event: ReasoningDelta) -> None:
         if self._reasoning is None:
             self._reasoning = StringIO()
@@ -389,7 +388,7 @@ class Completion:
 
     _APPLY: ClassVar[dict[type[Any], Callable[..., None]]] = {
         Start: _start,
-        TextDelta: _add_text_delta,
+        TextDelta: lambda self, event: self.add_text(event.text),
         ReasoningDelta: _add_reasoning,
         ToolCallDelta: _add_call,
         Usage: _add_usage,

@@ -76,9 +76,7 @@ def _judge(i: Interaction) -> tuple[list[Decision], list[Decision]]:
     guard = i.guard
     context = i.context
     calls = i.completion.tool_calls
-    untrusted = i.context_untrusted or any(
-        _brings_untrusted(i, call, context) for call in calls if call.server_executed
-    )
+    i.context_untrusted = untrusted = i.context_untrusted or _reads_untrusted(i, calls, context)
     declares = cache(lambda: {tool.name for tool in i.request.tools})
     decisions: list[Decision] = []
     refused: list[Decision] = []
@@ -92,10 +90,17 @@ def _judge(i: Interaction) -> tuple[list[Decision], list[Decision]]:
     return decisions, refused
 
 
-def _brings_untrusted(i: Interaction, call: ToolCall, context: Context) -> bool:
-    """Whether the model has read something untrusted in this very answer, of a tool that the provider ran."""
-    verdict = i.guard.result(ToolResult(call.id, call.name, False, ()), context)  # noqa: FBT003  # what came of it is not told
-    return verdict.action != TRUST
+def _reads_untrusted(i: Interaction, calls: Sequence[ToolCall], context: Context) -> bool:
+    """Whether the model may have read something untrusted in this very answer, of a tool that the provider ran.
+
+    Some run without a trace of a call: then all count that the request declares.
+    """
+    ran = {call.name for call in calls if call.server_executed}
+    if any(not call.server_executed for call in calls):
+        ran |= {tool.name for tool in i.request.tools if tool.server_executed}
+    # What came of them is not told.
+    results = (ToolResult("", name, False, ()) for name in ran)  # noqa: FBT003  # as in the line above
+    return any(i.guard.result(result, context).action != TRUST for result in results)
 
 
 def _note_blocked(i: Interaction, refused: Sequence[Decision]) -> None:

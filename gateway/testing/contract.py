@@ -195,6 +195,8 @@ def check_request(provider: Provider, case: Case, match: Match) -> None:
     case.require(len(changed) < 2, "8 edits", f"set_model changed {changed}")
 
     for number, result in enumerate(read_request(provider, match, case.request).tool_results):
+        if result.fixed:
+            continue  # nobody may edit it
         check_result_edit(provider, case, match, number, None)
         for position, block in enumerate(result.texts):
             value = msgspec.json.decode(value_at(case.request, block.path))

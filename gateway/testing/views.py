@@ -23,6 +23,7 @@ def request_view(request: RequestAdapter) -> dict[str, Any]:
                 "is_error": result.is_error,
                 "path": list(result.path),
                 "texts": [block.text for block in result.texts],
+                "fixed": result.fixed,
             }
             for result in request.tool_results
         ],

@@ -144,8 +144,14 @@ def test_edits_keep_the_rest():
 
 
 def test_results_of_the_vendors_own_tools_are_never_edited():
-    search = {"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"encrypted_content": "E"}]}
-    assert request(messages=[user(search)]).tool_results == ()
+    search = {
+        "type": "web_search_tool_result",
+        "tool_use_id": "s",
+        "content": [{"url": "u", "encrypted_content": "E"}],
+    }
+    (result,) = request(messages=[user(search)]).tool_results
+    assert (result.name, result.fixed) == ("web_search", True)
+    assert [block.text for block in result.texts] == ['[{"url":"u"}]']
 
 
 @pytest.mark.parametrize(

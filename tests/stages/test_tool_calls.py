@@ -177,3 +177,45 @@ async def test_a_hosted_tool_depends_on_trust_like_any_other():
         await ToolCalls().on_request(
             interaction(guard, path="/responses", tools=[SEARCH], context_untrusted=True)
         )
+
+
+MAIL = ("send_mail", "{}")
+SEARCH = {"type": "web_search"}
+
+
+def trusting(*tools):
+    return [TrustedDataPolicy(id=tool, tool=tool, action="mark_as_trusted") for tool in tools]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "tools", "refused"),
+    [
+        ((), (), False),
+        ((), (SEARCH,), True),
+        (("web_search",), (SEARCH,), False),
+        (("web_search",), (SEARCH, {"type": "code_interpreter"}), True),
+        ((), ({"type": "function", "function": {"name": "send_mail"}},), False),
+    ],
+)
+async def test_a_search_that_leaves_no_call_counts_where_it_is_declared(trusted, tools, refused):
+    i = await verdict(
+        interaction(guarded(policy("send_mail", WHEN), results=trusting(*trusted)), MAIL, tools=tools)
+    )
+    assert bool(i.refusal) is refused
+    assert i.context_untrusted is refused  # and so the record says it
+
+
+async def test_a_declared_search_alone_makes_no_answer_untrusted():
+    i = await verdict(
+        interaction(
+            guarded(policy("send_mail", WHEN), results=trusting("web_search")),
+            ("web_search", "{}", True),
+            tools=(SEARCH, {"type": "code_interpreter"}),
+        )
+    )
+    assert not i.context_untrusted
+
+
+async def test_the_record_says_that_an_answer_has_read_something_untrusted():
+    i = await verdict(interaction(guarded(policy("send_mail", WHEN)), ("web_search", "{}", True)))
+    assert (i.context_untrusted, i.refusal) == (True, None)

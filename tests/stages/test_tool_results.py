@@ -5,6 +5,7 @@ import pytest
 
 from gateway.core.conditions import Condition
 from gateway.core.entities import TrustedDataPolicy
+from gateway.core.errors import Forbidden
 from gateway.core.interaction import Interaction, Principal
 from gateway.core.policies import NO_POLICIES, Policies
 from gateway.core.rules import DefaultPolicies
@@ -130,3 +131,43 @@ async def test_the_history_that_was_dropped_and_the_unknown_caller_say_nothing()
     unknown.principal = None
     await stage.on_done([dropped, unknown])
     assert not (dropped.context_untrusted or unknown.context_untrusted)
+
+
+def searching(guard):
+    """Return a conversation in which the provider has searched the web."""
+    endpoint = PROVIDER.match("POST", "/responses").endpoint
+    search = {"type": "web_search_call", "id": "w", "action": {"type": "search", "query": "x"}}
+    request = endpoint.request(orjson.dumps({"model": "m", "input": [search]}), {})
+    return Interaction("1", PROVIDER, endpoint, {}, principal=Principal("a"), guard=guard, request=request)
+
+
+async def test_what_a_tool_of_the_providers_brought_is_untrusted_on_every_later_turn():
+    i = searching(guarded(policy("days", "mark_as_trusted")))
+    await ToolResults().on_request(i)
+    assert i.context_untrusted
+    assert [(each.tool, each.call_id) for each in i.decisions] == [("web_search", "w")]
+    assert i.request.encode() is i.request.body
+
+
+async def test_it_is_trusted_where_a_policy_says_so():
+    i = searching(guarded(policy("web_search", "mark_as_trusted")))
+    await ToolResults().on_request(i)
+    assert not i.context_untrusted
+
+
+@pytest.mark.parametrize("action", ["block_always", "sanitize_with_dual_llm"])
+@pytest.mark.parametrize("by_default", [True, False])
+async def test_a_request_is_refused_where_nothing_can_take_the_place_of_a_result(action, by_default):
+    i = searching(
+        guarded(result=action) if by_default else guarded(policy("web_search", action, reason="Not here."))
+    )
+    with pytest.raises(Forbidden) as refused:
+        await ToolResults().on_request(i)
+    said = str(refused.value)
+    assert "The result of web_search" in said
+    assert "denied by a trusted data policy" in said
+    assert "leave that item out of the conversation" in said
+    assert ("Not here." in said) is not by_default
+    assert (i.quarantined, i.context_untrusted) == ([], True)
+    assert [(each.tool, each.action, each.blocked) for each in i.decisions] == [("web_search", action, True)]
+    assert i.notes["tool_results"].blocked == 1

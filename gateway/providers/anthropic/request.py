@@ -16,6 +16,7 @@ from gateway.core.histories import Log
 from gateway.core.reference import Reference
 from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
+from gateway.providers.anthropic import hosted
 from gateway.providers.anthropic.history import content_parts, read_message
 from gateway.providers.anthropic.lenient import Elements, read, read_text, text
 from gateway.providers.anthropic.tools import brought, declared, served
@@ -25,7 +26,6 @@ _MAX_TOKENS = 4096
 _SESSION = re.compile(r"session_([0-9A-Za-z-]+)")
 
 _CALLS = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
-# Results of the vendor's own tools hold encrypted content, and must go back as they came.
 _RESULTS = frozenset(("tool_result", "mcp_tool_result"))
 # Types of blocks that bring tools of their own; an escape could hide the word.
 _BRINGING = (b"tool_addition", b"mcp_tool_listing", b"\\u00")
@@ -48,7 +48,7 @@ class MessagesRequest(RequestAdapter):
     """A request for an answer."""
 
     history = ("messages",)
-    result_words = (b"tool_result",)
+    result_words = (b"tool_result", b"tool_use_id")
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -126,6 +126,12 @@ class MessagesRequest(RequestAdapter):
                 log.results.append(
                     ToolResult(call, log.names.get(call, ""), block.is_error is True, path, texts)
                 )
+            elif kind.endswith(hosted.SUFFIX) or text(block.tool_use_id):
+                call = text(block.tool_use_id)
+                name = log.names.get(call) or kind.removesuffix(hosted.SUFFIX)
+                path = ("messages", place, "content", index, "content")
+                failed, texts = hosted.failed(block.content), tuple(hosted.texts(block.content, path))
+                log.results.append(ToolResult(call, name, failed, path, texts, fixed=True))
             elif kind == "compaction":
                 log.references.append(Reference("context", f"messages[{place}].content[{index}]"))
 

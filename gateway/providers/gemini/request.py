@@ -16,7 +16,7 @@ from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.gemini.history import parts_of, read_message
 from gateway.providers.gemini.members import Raw, camel, fields, is_string, items, snake, spelt, string
-from gateway.providers.gemini.results import read_result
+from gateway.providers.gemini.results import UNREAD, read_hosted, read_result
 
 _body = msgspec.json.Decoder(dict[str, Raw])
 
@@ -28,16 +28,22 @@ _PLAIN = {_TUNED: _MODELS, "dynamic/": _MODELS, "endpoints/": "publishers/google
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _CALLS = ("functionCall", "function_call")
 _RESPONSES = ("functionResponse", "function_response")
-_MEDIA = ("inlineData", "fileData", "thoughtSignature")
-_UNREAD = frozenset({*_MEDIA, *map(snake, _MEDIA)})
-"""Members whose bytes are no text."""
+_OUTPUTS = ("codeExecutionResult", "code_execution_result")
+_HOSTED = ("toolResponse", "tool_response")
 
 
 class GenerateContentRequest(RequestAdapter):
     """A request to ``:generateContent``."""
 
     history: Path = ("contents",)
-    result_words = (b"unctionResponse", b"unction_response")
+    result_words = (
+        b"unctionResponse",
+        b"unction_response",
+        b"oolResponse",
+        b"ool_response",
+        b"odeExecutionResult",
+        b"ode_execution_result",
+    )
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -134,6 +140,9 @@ class GenerateContentRequest(RequestAdapter):
         return bool(self._edits or self._model)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
+        if result.path[-1] in _OUTPUTS:
+            self.set((*result.path, "output"), text)
+            return
         self.set((*result.path, "response"), {"result": text})
         if result.path in self._with_media:
             self.remove((*result.path, "parts"))  # images and files are the tool's words too
@@ -247,6 +256,9 @@ def _read_content(path: Path, content: Raw, log: Log) -> None:
     """Note the calls and the results of one content."""
     for place, part in parts_of(content, path):
         for key, value in fields(part).items():
+            if key in _OUTPUTS or key in _HOSTED:
+                log.results.extend(read_hosted((*place, key), value))
+                continue
             if key not in _CALLS and key not in _RESPONSES:
                 continue
             members = fields(value)
@@ -293,9 +305,9 @@ def _part_texts(part: Raw) -> Iterator[str]:
     if is_string(part):
         yield string(part)
     for key, value in fields(part).items():
-        if key in _UNREAD:
+        if key in UNREAD:
             continue
         if is_string(value):
             yield string(value)
         elif bytes(value).startswith(b"{"):
-            yield without_media(value, _UNREAD)
+            yield without_media(value, UNREAD)

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
+from gateway.core.media import without_media
+from gateway.core.strict import UNREADABLE
 from gateway.core.view import Path, Text, ToolResult
-from gateway.providers.gemini.members import Raw, fields, is_string, items, string
+from gateway.providers.gemini.members import TOOL_TYPES, Raw, camel, fields, is_string, items, snake, string
 
 _CONVENTIONAL = frozenset({"result", "output", "content", "error", "return_value"})
 """Members of a tool's response that only wrap it; the last is pydantic-ai's."""
+_MEDIA = ("inlineData", "fileData", "thoughtSignature")
+UNREAD = frozenset({*_MEDIA, *map(snake, _MEDIA)})
+"""Members whose bytes are no text."""
 
 
 def read_result(call_id: str, name: str, path: Path, members: Mapping[str, Raw]) -> ToolResult:
@@ -15,6 +20,28 @@ def read_result(call_id: str, name: str, path: Path, members: Mapping[str, Raw])
     held = {key: raw for key, raw in fields(response).items() if bytes(raw) != b"null"}
     failed = "error" in held and held.keys().isdisjoint(("result", "output", "content"))
     return ToolResult(call_id, name, failed, path, tuple(_texts(response, held, (*path, "response"))))
+
+
+def read_hosted(path: Path, value: Raw) -> Iterator[ToolResult]:
+    """Yield what a tool of the provider's own brought: of code that ran there the output can be replaced."""
+    if bytes(value) == b"null":
+        return
+    members = {camel(key): raw for key, raw in fields(value).items()}
+    call_id = string(members.get("id"))
+    if camel(str(path[-1])) == "codeExecutionResult":
+        failed = string(members.get("outcome")) not in ("", "OUTCOME_OK")
+        output = members.get("output")
+        texts = () if output is None else (Text(string(output), (*path, "output")),)
+        fixed = not bytes(value).startswith(b"{")
+        yield ToolResult(call_id, "codeExecution", failed, path, texts, fixed=fixed)
+        return
+    kind = string(members.get("toolType"))
+    said = members.get("response", value)
+    try:
+        text = without_media(said, UNREAD)
+    except UNREADABLE:
+        text = bytes(said).decode(errors="replace")
+    yield ToolResult(call_id, TOOL_TYPES.get(kind, kind), False, path, (Text(text, path),), fixed=True)  # noqa: FBT003  # the wire has no sign of an error
 
 
 def _texts(response: Raw, members: Mapping[str, Raw], path: Path) -> Iterator[Text]:

@@ -9,6 +9,7 @@ from gateway.core.strict import UNREADABLE
 from gateway.core.view import Event, ToolCallDelta, Unknown
 from gateway.providers.openai.chat_parts import string
 from gateway.providers.openai.chat_refusal import choice_index
+from gateway.providers.openai.hosted import executed_name
 from schemas.openai import Delta
 
 _decode = msgspec.json.Decoder().decode
@@ -267,7 +268,7 @@ class Calls(msgspec.Struct):
 
     def _executed(self, key: tuple[Any, ...], tool: dict[str, Any]) -> Event:
         """Read a tool that Groq ran; it is said once before and once after."""
-        name = string(tool.get("name")) or string(tool.get("type"))
+        name = executed_name(tool)
         known = self.known.get(key)
         if known is not None:
             return ToolCallDelta(known.index, "", name, server_executed=True)

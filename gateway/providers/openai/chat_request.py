@@ -15,7 +15,7 @@ from gateway.core.strict import UNREADABLE, load
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.openai.chat_history import read_message
 from gateway.providers.openai.chat_parts import string
-from gateway.providers.openai.hosted import asked_for, hosted_name, mcp_tools, unique
+from gateway.providers.openai.hosted import asked_for, cited, executed_name, hosted_name, mcp_tools, unique
 from schemas import openai as wire
 from schemas.openai import AllowedChoice, ChatBody, Function, ToolEntry
 
@@ -38,7 +38,7 @@ class ChatRequest(RequestAdapter):
     """A request for a chat completion."""
 
     history = ("messages",)
-    result_words = (b'"tool"', b'"function"')
+    result_words = (b'"tool"', b'"function"', b'"executed_tools"', b'"annotations"')
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -129,6 +129,7 @@ class ChatRequest(RequestAdapter):
             id_, name = "", string(message.name)
             name = name if log.was_called(name) else ""
         else:
+            log.results.extend(_hosted(message, ("messages", place)))
             return
         path: Path = ("messages", place, "content")
         log.results.append(ToolResult(id_, name, False, path, tuple(_texts(message.content, path))))  # noqa: FBT003  # the wire has no sign of an error
@@ -231,6 +232,22 @@ def elements(raw: msgspec.Raw, decode: Any) -> Iterator[Any]:
     for item in raw_items(raw):
         if (element := lenient(decode, item)) is not None:
             yield element
+
+
+def _hosted(message: wire.Message, path: Path) -> Iterator[ToolResult]:
+    """List what tools of the provider's own brought into an answer: their results, or what it cites."""
+    for number, raw in enumerate(_several(message.executed_tools)):
+        place = (*path, "executed_tools", number)
+        read = (Text(bytes(raw).decode(errors="replace"), place),)
+        yield ToolResult("", executed_name(lenient(_any, raw)), False, place, read, fixed=True)  # noqa: FBT003  # the wire has no sign of an error
+    texts = tuple(_texts(message.content, (*path, "content")))
+    for name in cited(lenient(_any, raw) for raw in _several(message.annotations)):
+        yield ToolResult("", name, False, (*path, "annotations"), texts, fixed=True)  # noqa: FBT003  # as above
+
+
+def _several(raw: msgspec.Raw) -> list[msgspec.Raw]:
+    """Return the elements of a list; anything else that is given is one."""
+    return raw_items(raw) if array(raw) or not given(raw) else [raw]
 
 
 def _all_declared(tools: msgspec.Raw) -> Iterator[Tool]:

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.core.strict import UNREADABLE
 from gateway.core.view import Tool
+from gateway.providers.openai.chat_parts import string
 from schemas.openai import ChatBody
 
 _decode = msgspec.json.Decoder().decode
@@ -21,6 +22,14 @@ _WEB_PLUGIN = "web"
 _COMPOUND = re.compile(r"(groq/)?compound(-.+)?")
 _COMPOUND_TOOLS = (_SEARCH, "visit_website", "code_interpreter")
 """What Groq's compound systems run unless a request names others."""
+
+_CITED = {
+    "file_citation": "file_search",
+    "container_file_citation": "code_interpreter",
+    "file_path": "code_interpreter",
+    "file": "file-parser",
+}
+"""By the type of what cites its find, the tool; of all others it is the search."""
 
 
 def unique(tools: Iterable[Tool]) -> Iterator[Tool]:
@@ -96,6 +105,28 @@ def asked_for(body: ChatBody, models: Iterable[str]) -> Iterator[Tool]:
     for name in names:
         if isinstance(name, str):
             yield Tool(name, server_executed=True)
+
+
+def executed_name(tool: Any) -> str:
+    """Return the name of a tool that Groq ran."""
+    if not isinstance(tool, dict):
+        return ""
+    return string(tool.get("name")) or string(tool.get("type"))
+
+
+def cited_by(content: Any) -> Iterator[str]:
+    """Name the tools whose finds are cited in the content of a message."""
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict) and isinstance(annotations := part.get("annotations"), list):
+            yield from cited(annotations)
+
+
+def cited(annotations: Iterable[Any]) -> Iterator[str]:
+    """Name the tools that have found what is annotated to a text."""
+    kinds = (each.get("type") if isinstance(each, dict) else None for each in annotations)
+    yield from dict.fromkeys(
+        _CITED.get(kind, _SEARCH) if isinstance(kind, str) else _SEARCH for kind in kinds
+    )
 
 
 def value(raw: msgspec.Raw) -> Any:

@@ -6,7 +6,15 @@ import msgspec
 
 from gateway.core.view import Message, Part, Speaker, tool_result
 from gateway.providers.openai.history import ROLES, content_parts
-from gateway.providers.openai.responses_items import CALLS, FIXED_NAMES, OUTPUTS, arguments, string, text
+from gateway.providers.openai.responses_items import (
+    CALLS,
+    FIXED_NAMES,
+    OUTPUTS,
+    arguments,
+    given,
+    string,
+    text,
+)
 from schemas import openai_responses as wire
 
 _decode = msgspec.json.Decoder(wire.Item).decode
@@ -60,4 +68,4 @@ def _result(item: wire.Item) -> tuple[Part, ...]:
 
 def failed(item: wire.Item) -> bool:
     """Whether a result is an error."""
-    return item.status == "failed" or (item.type == "mcp_call" and item.error is not None)
+    return item.status == "failed" or (item.type == "mcp_call" and given(item.error))

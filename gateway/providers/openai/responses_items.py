@@ -81,6 +81,11 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def given(raw: _Raw) -> bool:
+    """Whether a member is there and not null."""
+    return bytes(raw) not in (b"", b"null")
+
+
 def string(raw: _Raw) -> str | None:
     """Return the string that a raw member holds; None if it holds anything else."""
     if bytes(raw)[:1] != b'"':

@@ -12,7 +12,7 @@ from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, load
-from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
+from gateway.core.view import Message, Part, Prompt, Tool, ToolResult
 from gateway.providers.openai.hosted import (
     hosted_name,
     mcp_tools,
@@ -22,17 +22,16 @@ from gateway.providers.openai.hosted import (
     unique,
     value,
 )
-from gateway.providers.openai.responses_history import failed, read_message
+from gateway.providers.openai.responses_history import read_message
 from gateway.providers.openai.responses_items import (
     CLIENT_CALLS,
-    FIXED_NAMES,
-    OUTPUTS,
     computer_name,
     elements,
     runs_upstream,
     string,
     text,
 )
+from gateway.providers.openai.responses_results import UNREAD, blocks, note_results, replacements
 from gateway.providers.openai.responses_state import (
     ENCRYPTED,
     bare_reasoning,
@@ -47,21 +46,17 @@ _Raw = msgspec.Raw
 _REQUEST = msgspec.json.Decoder(wire.Request)
 _TOOL = msgspec.json.Decoder(wire.Tool)
 _ITEM = msgspec.json.Decoder(wire.Item)
-_PART = msgspec.json.Decoder(wire.Part)
 
 _CLIENT_TOOLS = ("function", "custom", "local_shell", "apply_patch")
 _TOOL_SOURCES = ("additional_tools", "tool_search_output", "mcp_list_tools")
 _BRINGING = tuple(source.encode() for source in _TOOL_SOURCES)
-_UNREAD = frozenset({"image_url", "file_data", "encrypted_content"})
-"""Members whose bytes are no text."""
-_BLANK_IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
 
 
 class ResponsesRequest(RequestAdapter):
     """A request to create a response."""
 
     history = ("input",)
-    result_words = (b"_output", b"mcp_call")
+    result_words = (b"_output", b"mcp_call", b'_call"', b"_result", b'"openrouter:', b'_citation"')
 
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
@@ -140,9 +135,9 @@ class ResponsesRequest(RequestAdapter):
         return items
 
     @cached_property
-    def _kinds(self) -> Mapping[str | int, str]:
-        """The types of the items, by their indexes."""
-        return {index: item.type for index, item in self._items}
+    def _by_place(self) -> Mapping[str | int, wire.Item]:
+        """The items by their indexes."""
+        return dict(self._items)
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
@@ -168,29 +163,18 @@ class ResponsesRequest(RequestAdapter):
             name = CLIENT_CALLS[item.type] or text(item.name)
             for id_ in filter(None, (text(item.call_id), text(item.id))):
                 log.call(id_, name)
-        elif member := OUTPUTS.get(item.type):
-            content = item.result if member == "result" else item.output
-            if item.type == "mcp_call" and bytes(content) in (b"", b"null"):
-                return  # a call that is not answered yet
-            call = text(item.call_id) or text(item.id)
-            # What an output says of its own name is the client's word; a call that holds its result says both.
-            own = text(item.name) if item.type == "mcp_call" else FIXED_NAMES.get(item.type, "")
-            path: Path = ("input", place, member)
-            texts = tuple(_blocks(content, path))
-            log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, texts))
-        elif reference := referred(item, place):
+        else:
+            note_results(item, element, ("input", place), log)
+        if reference := referred(item, place):
             log.references.append(reference)
 
     def set_tool_result(self, result: ToolResult, text: str) -> None:
-        kind = self._kinds.get(result.path[1], "") if len(result.path) > 1 else ""
-        if kind == "shell_call_output":
-            outcome = {"type": "exit", "exit_code": 0}
-            self.set(result.path, [{"stdout": text, "stderr": "", "outcome": outcome}])
-        elif kind == "computer_call_output":
-            # Only an image is accepted there.
-            self.set(result.path, {"type": "computer_screenshot", "image_url": _BLANK_IMAGE})
-        else:
-            self.set(result.path, text)
+        item = self._by_place[result.path[1]]
+        for path, new in replacements(item, result.path, text):
+            if new is None:
+                self.remove(path)
+            else:
+                self.set(path, new)
 
     def preamble(self) -> Iterable[Message]:
         if instructions := text(self._request.instructions):
@@ -285,23 +269,8 @@ def _client_runs(kind: str, tool: wire.Tool) -> bool:
     return kind in _CLIENT_TOOLS or kind.startswith("computer")
 
 
-def _blocks(raw: _Raw, path: Path) -> Iterator[Text]:
-    """List the texts of a result, each with its own place."""
-    if (whole := string(raw)) is not None:
-        yield Text(whole, path)
-        return
-    for index, element in enumerate(elements(raw)):
-        try:
-            part = _PART.decode(element)
-        except UNREADABLE:
-            continue
-        for member in ("text", "stdout", "stderr"):
-            if found := text(getattr(part, member)):
-                yield Text(found, (*path, index, member))
-
-
 def _texts(raw: _Raw) -> Iterator[str]:
-    for block in _blocks(raw, ()):
+    for block in blocks(raw, ()):
         yield block.text
     if bytes(raw)[:1] == b"{":
-        yield without_media(raw, _UNREAD)
+        yield without_media(raw, UNREAD)
