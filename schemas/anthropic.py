@@ -98,11 +98,12 @@ class ToolDefinition(msgspec.Struct, gc=False):
     input_schema: Raw = Raw(b"")
     mcp_server_name: Any = None
     tools: Raw = Raw(b"")
+    default_config: Raw = Raw(b"")
     configs: Raw = Raw(b"")
 
 
 class ToolConfig(msgspec.Struct, gc=False):
-    """What ``configs`` of an MCP server's toolset say of one tool."""
+    """What ``configs`` of an MCP server's toolset say of one tool, and ``default_config`` of all others."""
 
     enabled: Any = None
 

@@ -288,6 +288,8 @@ class ResponseAdapter:
     """The members, in lower case, through which a client reaches a call: a gate takes no other spelling."""
     nameless_calls: ClassVar[bool] = False
     """Some calls of this wire say what they run by their type alone."""
+    shows_hosted: ClassVar[bool] = False
+    """Whatever the provider ran by itself is in the answer as a call; else some of it may leave no trace."""
     echoes: ClassVar[frozenset[str]] = frozenset()
     """Members that repeat the request or hold results: nothing in them is a call."""
     padding: ClassVar[frozenset[bytes]] = frozenset()

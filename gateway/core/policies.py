@@ -169,7 +169,7 @@ class Guard:
             texts = result.texts
             content = texts[0].text if len(texts) == 1 else tuple(block.text for block in texts)
             weight = len(content) if isinstance(content, str) else sum(map(len, content))
-            key = (self._number, name, content, context if reads > 1 else None)
+            key = (self._number, name, content, result.partial, context if reads > 1 else None)
         else:
             key = (self._number, name)
         verdict = _verdicts.get(key)
@@ -262,6 +262,8 @@ class Guard:
             content = None
 
         def matches(rule: Rule) -> bool:
+            if result.partial and rule.action == TRUST and rule.conditions.reads_content:
+                return False  # what nobody has read nobody can trust
             return rule.conditions.hold(content, context)
 
         matched = applicable([rule for rule in rules if not rule.shadow], matches)

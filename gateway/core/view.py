@@ -172,6 +172,8 @@ class ToolResult(Value, frozen=True, gc=False):
     texts: tuple[Text, ...] = ()
     fixed: bool = False
     """It must go back as it came: whoever may not let it pass has to refuse the request."""
+    partial: bool = False
+    """More is in it than its texts, which no condition can read."""
 
 
 class Part(Value, frozen=True, gc=False):
@@ -181,7 +183,6 @@ class Part(Value, frozen=True, gc=False):
     text: str = ""
     """What is to be read; of an image or a file where it is, and of what is in no other form its JSON."""
     id: str = ""
-    """Of a call, and of its result."""
     name: str = ""
     """Of a tool: a result has it only where the wire says it, or its call is in the conversation. Of a file too."""
     arguments: str = ""

@@ -93,10 +93,10 @@ def _judge(i: Interaction) -> tuple[list[Decision], list[Decision]]:
 def _reads_untrusted(i: Interaction, calls: Sequence[ToolCall], context: Context) -> bool:
     """Whether the model may have read something untrusted in this very answer, of a tool that the provider ran.
 
-    Some run without a trace of a call: then all count that the request declares.
+    On some wires they run without a trace of a call: then all count that the request declares.
     """
     ran = {call.name for call in calls if call.server_executed}
-    if any(not call.server_executed for call in calls):
+    if not i.endpoint.response.shows_hosted and any(not call.server_executed for call in calls):
         ran |= {tool.name for tool in i.request.tools if tool.server_executed}
     # What came of them is not told.
     results = (ToolResult("", name, False, ()) for name in ran)  # noqa: FBT003  # as in the line above

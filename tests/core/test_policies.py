@@ -395,3 +395,13 @@ def test_policies_that_are_tried():
     alone = stored.tried([policy(ASK, id="c")], instead=True)
     assert ([each.id for each in alone.on_calls], alone.on_results) == (["c"], ())
     assert len(stored.on_calls) == 2
+
+
+def test_a_result_of_which_not_all_can_be_read_is_not_trusted_by_what_it_says():
+    partly = msgspec.structs.replace(result(R1), partial=True)
+    assert guard(result_policy(TRUST, conditions=A1)).result(partly, Context()).action == MISTRUST
+    assert guard(result_policy(TRUST, conditions=A1)).result(result(R1), Context()).action == TRUST
+    assert guard(result_policy(TRUST)).result(partly, Context()).action == TRUST
+    assert guard(result_policy(BLOCK, conditions=A1)).result(partly, Context()).action == BLOCK
+    by_context = guard(result_policy(TRUST, conditions=on("context.userId", "me")))
+    assert by_context.result(partly, Context(user_id="me")).action == TRUST

@@ -94,6 +94,7 @@ def test_tools():
         ("tool_search_tool_bm25", True),
         ("advisor", True),
         ("wiki", True),
+        ("mcp__wiki__*", True),
         ("tomorrow", True),
         ("mail", True),
     ]

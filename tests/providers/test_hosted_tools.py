@@ -95,7 +95,26 @@ HOSTED: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("wire", "body", "expected"), HOSTED)
 def test_hosted(wire, body, expected):
-    assert [one.name for one in read(wire, body).tools if one.server_executed] == expected
+    hosted = [one.name for one in read(wire, body).tools if one.server_executed]
+    assert [name for name in hosted if not name.endswith("__*")] == expected
+
+
+@pytest.mark.parametrize(
+    ("wire", "body", "told"),
+    [
+        ("responses", {"tools": [MCP]}, True),
+        ("responses", {"tools": [MCP | {"allowed_tools": {"read_only": True}}]}, True),
+        ("responses", {"tools": [MCP | {"allowed_tools": ["ask"]}]}, False),
+        ("responses", {"tools": [MCP | {"require_approval": "always"}]}, False),
+        ("chat", {"tools": [MCP]}, True),
+        ("anthropic", {"mcp_servers": [{"name": "wiki", "url": "https://wiki.example"}]}, True),
+        ("anthropic", {"mcp_servers": [{"name": "wiki", "tool_configuration": {"allowed_tools": ["ask"]}}]}, False),
+        ("anthropic", tool("mcp_toolset", mcp_server_name="wiki"), True),
+        ("anthropic", tool("mcp_toolset", mcp_server_name="wiki", default_config={"enabled": False}), False),
+    ],
+)  # fmt: skip
+def test_a_server_of_which_no_tools_are_listed_may_run_any(wire, body, told):
+    assert ("mcp__wiki__*" in [one.name for one in read(wire, body).tools]) is told
 
 
 LOCAL: list[tuple[str, dict[str, Any], list[str]]] = [

@@ -95,7 +95,10 @@ class MessagesRequest(RequestAdapter):
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        found = [*DECLARATIONS.read(self._body.tools, declared), *served(self._body.mcp_servers)]
+        found = [
+            *DECLARATIONS.read(self._body.tools, declared),
+            *served(self._body.mcp_servers, self._body.tools),
+        ]
         messages = bytes(self._body.messages)
         if any(word in messages for word in _BRINGING):
             for _, block in self._blocks():
@@ -123,9 +126,10 @@ class MessagesRequest(RequestAdapter):
                 call = text(block.tool_use_id)
                 path = ("messages", place, "content", index, "content")
                 texts = tuple(_texts(block.content, path))
-                log.results.append(
-                    ToolResult(call, log.names.get(call, ""), block.is_error is True, path, texts)
-                )
+                # Of a document or a search's result more than its text is read by the model.
+                partial = any(part.type != "text" for _, part in _blocks.read(block.content))
+                name, failed = log.names.get(call, ""), block.is_error is True
+                log.results.append(ToolResult(call, name, failed, path, texts, partial=partial))
             elif kind.endswith(hosted.SUFFIX) or text(block.tool_use_id):
                 call = text(block.tool_use_id)
                 name = log.names.get(call) or kind.removesuffix(hosted.SUFFIX)

@@ -124,6 +124,7 @@ class MessagesResponse(ResponseAdapter):
     """An answer, whole or streamed."""
 
     keep_alive = b'event: ping\ndata: {"type": "ping"}\n\n'
+    shows_hosted = True
     call_keys = frozenset(
         (
             "type",

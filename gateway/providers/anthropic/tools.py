@@ -11,10 +11,13 @@ from schemas import anthropic as wire
 # Of the tools with a version in their type the client runs these; all others, tomorrow's too, run upstream.
 _CLIENT_TOOLS = ("bash_", "text_editor_", "memory_", "computer_", "browser_toolset_")
 _TOOLSET = "mcp_toolset"
+_ANY = "*"
+"""Stands for all tools of a server."""
 
 _change = msgspec.json.Decoder(wire.ToolChange)
 _tool = msgspec.json.Decoder(wire.ToolDefinition)
 _allowed = msgspec.json.Decoder(wire.AllowedTools)
+_config = msgspec.json.Decoder(wire.ToolConfig)
 _configs = msgspec.json.Decoder(dict[str, wire.ToolConfig])
 _blocks = Elements(wire.InputBlock)
 _entries = Elements(wire.ToolDefinition)
@@ -28,12 +31,15 @@ def declared(tools: msgspec.Raw) -> Iterator[Tool]:
         yield from _tools(entry)
 
 
-def served(servers: msgspec.Raw) -> Iterator[Tool]:
-    """List what ``mcp_servers`` declares."""
+def served(servers: msgspec.Raw, tools: msgspec.Raw) -> Iterator[Tool]:
+    """List what ``mcp_servers`` declares; where ``tools`` has a toolset, that says which tools of a server there are."""
+    described = _TOOLSET.encode() in bytes(tools)
     for _, server in _servers.read(servers):
         name = text(server.name)
         yield Tool(name, server_executed=True)
         allowed = read(_allowed, server.tool_configuration)
+        if not ((allowed and allowed.allowed_tools) or described):
+            yield Tool(_qualified(name, _ANY), server_executed=True)
         for _, each in _names.read(allowed.allowed_tools) if allowed else ():
             yield Tool(_qualified(name, each), server_executed=True)
 
@@ -58,7 +64,12 @@ def _tools(entry: wire.ToolDefinition) -> Iterator[Tool]:
     name = text(entry.name) or server or kind
     yield Tool(name, text(entry.description), entry.input_schema, not kind.startswith(_CLIENT_TOOLS))
     yield from _listed(server, entry.tools)
-    for each, config in (read(_configs, entry.configs) or {}).items() if kind == _TOOLSET else ():
+    if kind != _TOOLSET:
+        return
+    usual = read(_config, entry.default_config)
+    if not (usual and usual.enabled is False):
+        yield Tool(_qualified(server, _ANY), server_executed=True)
+    for each, config in (read(_configs, entry.configs) or {}).items():
         if config.enabled is not False:
             yield Tool(_qualified(server, each), server_executed=True)
 

@@ -9,6 +9,8 @@ from gateway.providers.gemini.members import TOOL_TYPES, Raw, camel, fields, is_
 
 _CONVENTIONAL = frozenset({"result", "output", "content", "error", "return_value"})
 """Members of a tool's response that only wrap it; the last is pydantic-ai's."""
+_PICTURES = ("image", "audio")
+"""Types of blocks whose bytes are no text."""
 _MEDIA = ("inlineData", "fileData", "thoughtSignature")
 UNREAD = frozenset({*_MEDIA, *map(snake, _MEDIA)})
 """Members whose bytes are no text."""
@@ -19,7 +21,10 @@ def read_result(call_id: str, name: str, path: Path, members: Mapping[str, Raw])
     response = members.get("response", Raw(b"null"))
     held = {key: raw for key, raw in fields(response).items() if bytes(raw) != b"null"}
     failed = "error" in held and held.keys().isdisjoint(("result", "output", "content"))
-    return ToolResult(call_id, name, failed, path, tuple(_texts(response, held, (*path, "response"))))
+    texts = tuple(_texts(response, held, (*path, "response")))
+    pictures = (block for raw in held.values() if bytes(raw).startswith(b"[") for _, block in items(raw))
+    partial = "parts" in members or any(string(fields(each).get("type")) in _PICTURES for each in pictures)
+    return ToolResult(call_id, name, failed, path, texts, partial=partial)
 
 
 def read_hosted(path: Path, value: Raw) -> Iterator[ToolResult]:
@@ -70,3 +75,5 @@ def _blocks(raw: Raw, path: Path) -> Iterator[Text]:
         members = fields(block)
         if string(members.get("type")) == "text" and "text" in members and is_string(members["text"]):
             yield Text(string(members["text"]), (*path, *index, "text"))
+        elif string(members.get("type")) not in _PICTURES:
+            yield Text(string(block), (*path, *index))  # the model reads it as it is

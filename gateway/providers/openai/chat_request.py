@@ -132,7 +132,9 @@ class ChatRequest(RequestAdapter):
             log.results.extend(_hosted(message, ("messages", place)))
             return
         path: Path = ("messages", place, "content")
-        log.results.append(ToolResult(id_, name, False, path, tuple(_texts(message.content, path))))  # noqa: FBT003  # the wire has no sign of an error
+        texts = tuple(_texts(message.content, path))
+        partial = len(texts) < len(raw_items(message.content))
+        log.results.append(ToolResult(id_, name, False, path, texts, partial=partial))  # noqa: FBT003  # the wire has no sign of an error
 
     def preamble(self) -> Iterable[Message]:
         return prompt(self._body.prompt)

@@ -58,6 +58,8 @@ def mcp_tools(label: str, allowed: Any, *, approved: bool = False) -> Iterator[T
     """
     yield Tool(label or "mcp", server_executed=not approved)
     names = allowed.get("tool_names") if isinstance(allowed, dict) else allowed
+    if not (isinstance(names, list) or approved):
+        yield Tool(qualified(label or "mcp", "*"), server_executed=True)
     for name in names if isinstance(names, list) else ():
         if isinstance(name, str):
             yield Tool(qualified(label, name), server_executed=not approved)

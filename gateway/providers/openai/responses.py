@@ -23,6 +23,7 @@ class ResponsesResponse(ResponseAdapter):
 
     terminator = _DONE
     nameless_calls = True
+    shows_hosted = True
     call_keys = frozenset(
         {
             "action",

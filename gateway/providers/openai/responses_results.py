@@ -77,6 +77,7 @@ def _readable(element: bytes, unread: AbstractSet[str]) -> str:
 def _note_output(item: wire.Item, call: str, path: Path, log: Log) -> None:
     content = item.result if path[-1] == "result" else item.output
     texts = tuple(blocks(content, path))
+    partial = len(texts) < len(elements(content))
     # What an output says of its own name is the client's word; a call that holds its result says both.
     own = FIXED_NAMES.get(item.type, "")
     if item.type == "mcp_call":
@@ -86,7 +87,8 @@ def _note_output(item: wire.Item, call: str, path: Path, log: Log) -> None:
     texts += tuple(_strings(value(item.error), (*path[:-1], "error")))
     if given(item.error) or given(item.current_url):
         path = path[:-1]  # more than one member holds what the tool has said
-    log.results.append(ToolResult(call, log.names.get(call) or own, failed(item), path, texts))
+    name = log.names.get(call) or own
+    log.results.append(ToolResult(call, name, failed(item), path, texts, partial=partial))
 
 
 def replacements(item: wire.Item, path: Path, new: str) -> Iterator[tuple[Path, Any]]:
