@@ -60,6 +60,7 @@ def nested(tool: Tool, depth: int) -> str:
     return '{"a":' * depth + tool.arguments + "}" * depth
 
 
+UNALLOWED: Expected = {"list": REFUSED, "untrusted": REFUSED, "": PASSES}
 NAMES: tuple[tuple[str, str, Callable[[str], str], Expected, Expected], ...] = (
     # id, variant, spelling, what becomes of the canary and of its twin
     ("13", "in capitals", str.upper, REFUSED, PASSES),
@@ -86,7 +87,8 @@ NAMES: tuple[tuple[str, str, Callable[[str], str], Expected, Expected], ...] = (
     ("15", "a NUL and more", lambda n: n + "\0_safe", REFUSED, REFUSED),
     ("15", "a no-break space", lambda n: n + "\u00a0", REFUSED, REFUSED),
     ("16", "a server's prefix", lambda n: f"mcp__server__{n}", REFUSED, PASSES),
-    ("16", "a prefix in a prefix", lambda n: f"mcp__one__mcp__two__{n}", REFUSED, PASSES),
+    # Whose tool that is nobody knows: what allows the tool does not allow this.
+    ("16", "a prefix in a prefix", lambda n: f"mcp__one__mcp__two__{n}", REFUSED, UNALLOWED),
     ("16", "a prefix in capitals", lambda n: f"MCP__Server__{n}", REFUSED, PASSES),
 )
 
