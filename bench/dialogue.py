@@ -3,6 +3,7 @@
 Written by hand, independent of the gateway's adapters. The answers come from the demo's own writers of these formats.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -50,34 +51,34 @@ class Answer(msgspec.Struct, frozen=True):
     text: str
 
 
-class Dialect:
+class Dialect(ABC):
     """One wire format."""
 
     name: ClassVar[str]
     provider: ClassVar[str]
     wire: ClassVar[type[Wire]]
 
+    @abstractmethod
     def path(self, *, stream: bool) -> str:
         """Return the path behind the provider's prefix."""
-        raise NotImplementedError
 
+    @abstractmethod
     def body(
         self, prompt: str, steps: Sequence[Step], tools: Sequence[Tool], *, stream: bool
     ) -> dict[str, Any]:
         """Return a request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def heard(self, body: dict[str, Any]) -> list[str]:
         """Return the prompt, and what was said to each turn of the model in this request's history."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_whole(self, answer: Any) -> Iterator[Asked | str]:
         """Yield what a whole answer says."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_events(self, events: Sequence[Any]) -> Iterator[Asked | str]:
         """Yield what a stream says."""
-        raise NotImplementedError
 
     def read(self, answer: bytes, *, stream: bool) -> Answer:
         """Read an answer's calls and text."""

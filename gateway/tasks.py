@@ -13,3 +13,13 @@ def spawn(coroutine: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[No
     _TASKS.add(task)
     task.add_done_callback(_TASKS.discard)
     return task
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event for so long at most; return whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

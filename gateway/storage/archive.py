@@ -16,7 +16,7 @@ from gateway.storage.discoveries import Discoveries
 from gateway.storage.journal import Journal
 from gateway.storage.mending import reason
 from gateway.storage.queries import interactions, retention, search
-from gateway.tasks import spawn
+from gateway.tasks import is_set_within, spawn
 
 _INDEXED = 32
 """Texts that are indexed for search in one transaction: some 10 ms of work, on another thread."""
@@ -150,12 +150,7 @@ class Archive:
 
     async def _stopped(self, seconds: float) -> bool:
         """Wait; return early, and true, when the gateway stops."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await is_set_within(self._stop, seconds)
 
 
 class Load:

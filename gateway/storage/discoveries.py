@@ -14,7 +14,7 @@ from gateway.core.discovery import Sighting
 from gateway.storage.database import Database
 from gateway.storage.mending import mended_struct, reason
 from gateway.storage.queries import tools
-from gateway.tasks import spawn
+from gateway.tasks import is_set_within, spawn
 
 _DELAY = 0.5
 """Seconds until what was seen is stored, with what is seen meanwhile."""
@@ -140,12 +140,7 @@ class Discoveries:
 
     async def _stopped(self, seconds: float) -> bool:
         """Wait; return early, and true, when the gateway stops."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await is_set_within(self._stop, seconds)
 
 
 def _size(each: Sighting) -> int:
