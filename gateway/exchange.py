@@ -303,6 +303,10 @@ class Exchange:
         )
         i.status = response.status
         headers = client_headers(response.headers)
+        if i.refusal is not None and self._relay is not None and self._relay.whole:
+            # A document of our own, so with our own label: some clients know JSON by its lower case only.
+            headers = [each for each in headers if each[0].lower() != "content-type"]
+            headers.append(("Content-Type", _JSON))
         self._add_ours(headers)
         return headers
 

@@ -54,7 +54,7 @@ def relay_for(i: Interaction, response: Answer, settings: Settings, *, asked: bo
             i.completion,
             gate=True,
         )
-    if content_type.startswith("text/html"):
+    if content_type[:9].lower() == "text/html":
         i.ran = False  # whoever wrote that, it was no model
         raise UpstreamProtocol(
             "The upstream answered with a page instead of an API's answer.", may_have_run=True

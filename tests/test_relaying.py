@@ -75,8 +75,9 @@ def test_not_modified_is_an_answer_where_nothing_is_read():
 
 
 def test_a_page_is_no_answer_of_an_api():
-    with pytest.raises(UpstreamProtocol, match="page"):
-        relayed(*typed("text/html; charset=utf-8"))
+    for label in ("text/html; charset=utf-8", "Text/HTML"):
+        with pytest.raises(UpstreamProtocol, match="page"):
+            relayed(*typed(label))
     relayed(*typed("text/html"), status=502)
 
 

@@ -52,12 +52,10 @@ def _field(name: bytes) -> Callable[[bytes], bytes]:
 
 _UNREAD = (
     "whole labelled wrong",
-    "whole labelled as text",
-    "whole without a label",
     "as lines of JSON",
     "a whole answer to a request for a stream",
 )
-"""Some client does not read events that it did not ask for, none where it did, or JSON that is not said to be some."""
+"""Some client does not read events that it did not ask for, or none where it did."""
 
 FRAMINGS: dict[str, tuple[Callable[[Sequence[bytes]], list[bytes]], Pair]] = {
     "CR ends lines": (_each(lambda f: _unix(f).replace(b"\n", b"\r")), _ANEW),
