@@ -3,9 +3,9 @@
 import logging
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import msgspec
 import orjson
 import structlog
 
@@ -53,42 +53,44 @@ def _dumps(value: Any, **_: Any) -> str:
 
 
 class InteractionWriter:
-    """Writes the records of finished interactions, one line each and one write per batch."""
+    """Writes the lines of finished interactions, which have their time in ``timestamp``; one write per batch."""
 
     def __init__(self, log: Log) -> None:
         self._pretty = log.format == "console" or (log.format == "auto" and sys.stdout.isatty())
         self._silent = _LEVELS[log.level] > _LEVELS["info"]
         self._render = structlog.dev.ConsoleRenderer()
 
-    def __call__(self, records: Sequence[dict[str, Any]]) -> None:
+    def __call__(self, lines: Sequence[msgspec.Struct]) -> None:
         """Write one batch."""
         if self._silent:
             return
-        for record in records:
-            started = datetime.fromtimestamp(record["started_at"], UTC)
-            record |= {"event": "interaction", "level": "info", "timestamp": started, "started_at": started}
         if self._pretty:
-            sys.stdout.write("".join(map(self._line, records)))
+            sys.stdout.write("".join(map(self._line, lines)))
         else:
-            sys.stdout.write(b"".join(map(_json_line, records)).decode())
+            sys.stdout.write(_json_lines(lines).decode())
         sys.stdout.flush()
 
-    def _line(self, record: dict[str, Any]) -> str:
-        shown = {key: value for key, value in record.items() if value not in (None, "", 0)}
+    def _line(self, line: msgspec.Struct) -> str:
+        shown = {
+            key: value for key, value in msgspec.structs.asdict(line).items() if value not in (None, "", 0)
+        }
         shown["timestamp"] = shown.pop("started_at").isoformat(timespec="milliseconds")
         return f"{self._render(None, 'info', shown)}\n"
 
 
-def _json_line(record: dict[str, Any]) -> bytes:
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _json_lines(lines: Sequence[msgspec.Struct]) -> bytes:
     try:
-        return orjson.dumps(record, option=_OPTIONS)
-    except TypeError:  # text that is not UTF-8: whatever a client sent must not cost the others their lines
-        readable = {key: _readable(value) for key, value in record.items()}
-        return orjson.dumps(readable, option=_OPTIONS, default=str)
-
-
-_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+        return _encoder.encode_lines(lines)
+    except UnicodeEncodeError:  # whatever a client sent must not cost the others their lines
+        return _encoder.encode_lines([_readable(msgspec.structs.asdict(line)) for line in lines])
 
 
 def _readable(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_readable(key): _readable(each) for key, each in value.items()}
+    return [_readable(each) for each in value] if isinstance(value, (list, tuple)) else value

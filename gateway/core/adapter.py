@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import msgspec
 
-from gateway.core.edit import edit, split
+from gateway.core.conversation import Conversation
+from gateway.core.edit import edit
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
-from gateway.core.histories import HISTORIES, LEAST, Log
 from gateway.core.reference import Reference
 from gateway.core.strict import UNREADABLE, duplicate_member
 from gateway.core.view import Completion, Event, Message, Part, Path, Prompt, Text, Tool, ToolResult
@@ -29,9 +29,6 @@ class Quirks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 DEFAULT_QUIRKS = Quirks()
 Headers = list[tuple[str, str]]
 _SEPARATOR = b" \t\r\n,"
-_HEAD, _TRIES = 64, 8
-_ESCAPE = b"\\u00"
-"""How JSON writes a letter in another way."""
 _RECENT = 8 << 10
 """Bytes at the end of a history in which something new is looked for."""
 
@@ -44,14 +41,8 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     """The name for wires whose events are named."""
 
 
-class RequestAdapter:
+class RequestAdapter(Conversation):
     """One request body in one wire format, and the edits to it."""
-
-    history: Path = ()
-    """Where the conversation lives in the body: an array, if it is one; empty if it lives nowhere."""
-
-    result_words: ClassVar[tuple[bytes, ...]] = ()
-    """Of which every history that holds a tool result has one, unless it is written with escapes."""
 
     model: str = ""
     stream: bool = False
@@ -61,7 +52,7 @@ class RequestAdapter:
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
     ) -> None:
-        self.body = body
+        super().__init__(body)
         self.params = params or {}
         """What the endpoint's path matched, percent-decoded."""
         self.quirks = quirks
@@ -99,28 +90,6 @@ class RequestAdapter:
             for result in self._log.results
         )
 
-    def may_hold_results(self) -> bool:
-        """Whether the history has to be read to know; it costs hardly anything."""
-        array = self.history_array()
-        for word in (*self.result_words, _ESCAPE):  # not any(): that costs as much as the searching
-            if word in array:
-                return True
-        return bool(array) and not self.result_words
-
-    @cached_property
-    def _log(self) -> Log:
-        try:
-            return HISTORIES.read((type(self), self.history), self.history_array(), self.read_element)
-        except RecursionError:  # how deep is too deep depends on who asks
-            raise BadRequest("The request body is nested too deeply.") from None
-
-    def history_array(self) -> bytes:
-        """Return the history, from its opening bracket to the closing one; empty if it is no array."""
-        return b""
-
-    def read_element(self, place: int, element: bytes, log: Log) -> None:
-        """Note the calls, the results and the references of one element of the history, and of nothing else."""
-
     @property
     def hidden(self) -> Sequence[Reference]:
         """What it leaves to the provider's memory."""
@@ -128,7 +97,7 @@ class RequestAdapter:
 
     def hidden_in_history(self) -> Iterable[Reference]:
         """Return the first reference of each kind that the history has."""
-        if not self.history_array():
+        if not self._array:
             return ()
         return {reference.kind: reference for reference in reversed(self._log.references)}.values()
 
@@ -139,19 +108,6 @@ class RequestAdapter:
 
     def forget(self) -> None:
         """Ask the provider to keep nothing; where a wire has no way to do so, ``keeps`` stays."""
-
-    @cached_property
-    def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
-        """What stands before the history, its elements, and what stands after it; joined they are the body."""
-        array = self.history_array()
-        if len(array) >= LEAST and (start := _place(self.body, array)) >= 0:
-            try:
-                log = self._log
-            except BadRequest:
-                return self.body, (), b""
-            return self.body[: start + log.opening], log.pieces, self.body[start + log.known :]
-        found = split(self.body, self.history) if self.history else None
-        return found or (self.body, (), b"")
 
     def preamble(self) -> Iterable[Message]:
         """Return what the model reads before the history, such as a system prompt with a member of its own."""
@@ -227,24 +183,14 @@ class RequestAdapter:
 
     def require_unique_members(self) -> None:
         """Refuse a body in which a top-level key occurs twice: what was judged must be what is sent."""
-        if self.body and (key := duplicate_member(self.body)) is not None:
+        body = self.without_history()
+        if body and (key := duplicate_member(body)) is not None:
             raise BadRequest(f"The request body has the key {key!r} twice at $; send it once.")
 
     @classmethod
     def compose(cls, model: str, prompt: Prompt) -> bytes:
         """Return the body of a plain request, not streamed."""
         raise NotImplementedError
-
-
-def _place(body: bytes, array: bytes) -> int:
-    """Return where in a body an array is; -1: not soon found. To search for all of it would take longer than to read it."""
-    head = array[:_HEAD]
-    start = body.find(head)
-    for _ in range(_TRIES):
-        if start < 0 or body.startswith(array, start):
-            return start
-        start = body.find(head, start + 1)
-    return -1
 
 
 def _unknown(call: str) -> str:  # noqa: ARG001  # of no call anything is known

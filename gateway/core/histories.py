@@ -7,6 +7,7 @@ reading them. What is remembered depends on those bytes alone, so it is the same
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from gateway.core.edit import spans
 from gateway.core.reference import Reference
@@ -22,6 +23,9 @@ _ENOUGH = 2
 """Elements that the next turn may write in another way."""
 _ALIKE = 8
 """Histories that are kept of those that begin alike."""
+_STARTS = 1024
+"""Bodies of which it is remembered where their history is, one of those that begin alike."""
+_SEPARATOR = b" \t\r\n,"
 _AFTER = re.compile(rb"[ \t\r\n]*+([],])")
 
 Kind = tuple[type, Path]
@@ -78,11 +82,18 @@ class Log:
         self._ends.append(end)
         self._marks.append((len(self._calls), len(self.results), len(self.references)))
 
-    def shared(self, array: bytes) -> int:
-        """Return how many elements another history certainly begins with: of the last ones clients change some."""
+    def begin(self, place: int) -> int:
+        """Return where an element begins."""
+        return self._ends[place] - len(self.pieces[place].lstrip(_SEPARATOR))
+
+    def shared(self, document: bytes, start: int) -> int:
+        """Return how many elements a history certainly begins with: of the last ones clients change some.
+
+        ``start``: where it begins in a document.
+        """
         count, fewer = len(self._ends), 1
         prefix = self.prefix
-        while not (array.startswith(prefix) and _AFTER.match(array, len(prefix))):
+        while not (document.startswith(prefix, start) and _AFTER.match(document, start + len(prefix))):
             count -= fewer
             fewer *= 2
             if count <= 0:
@@ -121,6 +132,24 @@ Take = Callable[[int, bytes, Log], None]
 """Reads one element of a history: its place, its bytes, and the log that takes its calls and results."""
 
 
+class Recalled(NamedTuple):
+    """What a body has in common with an earlier one, if its history is where that of the earlier one was."""
+
+    log: Log
+    shared: int
+    """Elements of the log."""
+    start: int
+    """Where the history begins in the body."""
+
+    @property
+    def skipped(self) -> tuple[int, int]:
+        """From where to where the body need not be read again: without that it is as valid, or as invalid, as it is.
+
+        The last element that is known stays: what comes next may be right, or wrong, only after an element.
+        """
+        return self.start + self.log.opening, self.start + self.log.begin(self.shared - 1)
+
+
 class Histories:
     """Remembers the histories that were read last, within a bound of bytes."""
 
@@ -128,23 +157,43 @@ class Histories:
         self._limit = limit
         self._size = 0
         self._alike: OrderedDict[tuple[Kind, bytes], list[Log]] = OrderedDict()
+        self._starts: OrderedDict[tuple[Kind, bytes], int] = OrderedDict()
 
-    def read(self, kind: Kind, array: bytes, take: Take) -> Log:
+    def note(self, kind: Kind, body: bytes, start: int) -> None:
+        """Note where the history of a body begins: that of one which begins alike is looked for there."""
+        key = kind, body[:_HEAD]
+        self._starts[key] = start
+        self._starts.move_to_end(key)
+        if len(self._starts) > _STARTS:
+            self._starts.popitem(last=False)
+
+    def recall(self, kind: Kind, body: bytes) -> Recalled | None:
+        """Return what the history of a body has in common with an earlier one, if it is where it was noted."""
+        start = self._starts.get((kind, body[:_HEAD]))
+        if start is None:
+            return None
+        shared, log = self._best(kind, body, start)
+        return Recalled(log, shared, start) if log and shared > 1 else None
+
+    def read(self, kind: Kind, array: bytes, take: Take, recalled: Recalled | None = None) -> Log:
         """Return the log of a history, a JSON array."""
         if len(array) < LEAST:
             return _read(Log(), array, take)
-        key = (kind, array[:_HEAD])
-        shared, known = self._best(key, array)
-        log = _read(known.first(shared) if known and shared else Log(), array, take)
+        if recalled:
+            shared, known = recalled.shared, recalled.log
+        else:
+            shared, found = self._best(kind, array, 0)
+            known = found or Log()
+        log = _read(known.first(shared) if shared else Log(), array, take)
         if len(log) > 1 and log.size <= self._limit >> 2:
-            self._keep(key, log, known if known and shared == len(known) else None)
+            self._keep((kind, array[:_HEAD]), log, known if shared and shared == len(known) else None)
         return log
 
-    def _best(self, key: tuple[Kind, bytes], array: bytes) -> tuple[int, Log | None]:
+    def _best(self, kind: Kind, document: bytes, start: int) -> tuple[int, Log | None]:
         """Return with which of those that begin alike it has most in common, the last ones first, and how much."""
         best: tuple[int, Log | None] = (0, None)
-        for log in reversed(self._alike.get(key, ())):
-            if (shared := log.shared(array)) > best[0]:
+        for log in reversed(self._alike.get((kind, document[start : start + _HEAD]), ())):
+            if (shared := log.shared(document, start)) > best[0]:
                 best = (shared, log)
             if shared >= len(log) - _ENOUGH:
                 break
@@ -153,7 +202,7 @@ class Histories:
     def _keep(self, key: tuple[Kind, bytes], log: Log, replaced: Log | None) -> None:
         alike = self._alike.setdefault(key, [])
         self._alike.move_to_end(key)
-        if replaced is not None:
+        if replaced is not None and replaced in alike:  # else it was let go since
             alike.remove(replaced)
             self._size -= replaced.size
         alike.append(log)

@@ -26,10 +26,19 @@ class Chain:
     def shared(self, messages: tuple[bytes, ...]) -> int:
         """Return how many messages another history certainly begins with: of the last ones clients change some."""
         count, fewer = len(self.messages), 1
-        while count > 0 and (count > len(messages) or messages[:count] != self.messages[:count]):
+        while count > 0 and not self.shares(count, messages):
             count -= fewer
             fewer *= 2
         return max(count, 0)
+
+    def shares(self, count: int, messages: tuple[bytes, ...]) -> bool:
+        """Whether so many of its messages are the first of another history; of those the last one differs soonest."""
+        mine = self.messages
+        return (
+            count <= len(messages)
+            and messages[count - 1] == mine[count - 1]
+            and messages[:count] == mine[:count]
+        )
 
 
 class Chains:
@@ -47,10 +56,12 @@ class Chains:
         """
         best: tuple[list[bytes], int] = ([], 0)
         if len(messages) >= _LEAST:
-            for chain in self._chains.get(messages[0], ()):
+            for chain in reversed(self._chains.get(messages[0], ())):
                 shared = chain.shared(messages) if chain.since > after else 0
                 if shared > len(best[0]):
                     best = chain.links[:shared], chain.since
+                if shared == len(chain.messages):
+                    break
         return best
 
     def keep(self, messages: tuple[bytes, ...], links: Sequence[bytes], since: int) -> None:
@@ -62,7 +73,7 @@ class Chains:
             return
         alike = self._chains.setdefault(messages[0], [])
         self._chains.move_to_end(messages[0])
-        for old in [each for each in alike if each.shared(messages) == len(each.messages)]:
+        for old in [each for each in alike if each.shares(len(each.messages), messages)]:
             alike.remove(old)
             self._size -= old.size
         alike.append(chain)

@@ -315,7 +315,7 @@ class Journal:
 def _size(entry: Entry) -> int:
     if isinstance(entry, Started):
         return _OVERHEAD
-    size = _OVERHEAD
+    size = _OVERHEAD + len(entry.text)
     for body in (entry.request, entry.forwarded, entry.response):
         if body is not None:
             size += len(body.prefix)

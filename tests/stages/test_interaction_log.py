@@ -113,7 +113,7 @@ async def test_a_batch_is_written_at_once(stored):
     written = []
     batch = [interaction(), interaction()]
     await stage(stored, written.append).on_done(batch)
-    assert [[found["id"] for found in records] for records in written] == [[i.id for i in batch]]
+    assert [[line.id for line in lines] for lines in written] == [[i.id for i in batch]]
 
 
 async def test_whoever_was_not_let_in_leaves_a_line_and_no_row(stored):
@@ -152,7 +152,7 @@ async def test_one_that_can_not_be_read_costs_no_others(stored):
     log = stage(stored, written.extend)
     await log.on_done([first, odd, last])
     assert [r.id for r in stored.records] == [first.id, last.id]
-    assert [line["id"] for line in written] == [first.id, last.id]
+    assert [line.id for line in written] == [first.id, last.id]
     assert log.counts() == {"not_admitted": 0, "dropped": 1}
 
 

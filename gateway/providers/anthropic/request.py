@@ -14,7 +14,6 @@ from gateway.core.adapter import DEFAULT_QUIRKS, Headers, Quirks, RequestAdapter
 from gateway.core.declarations import DECLARATIONS
 from gateway.core.histories import Log
 from gateway.core.reference import Reference
-from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.anthropic import hosted
 from gateway.providers.anthropic.history import content_parts, read_message
@@ -54,7 +53,7 @@ class MessagesRequest(RequestAdapter):
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
     ) -> None:
         super().__init__(body, params, quirks)
-        self._body = load(_body, body)
+        self._body = self.load(_body)
         self.model = text(self._body.model)
         self.stream = self._body.stream is True
         self.session = _session(self._body.metadata)

@@ -12,7 +12,6 @@ from gateway.core.errors import BadRequest
 from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
-from gateway.core.strict import load
 from gateway.core.view import Message, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.gemini.history import parts_of, read_message
 from gateway.providers.gemini.members import Raw, camel, fields, is_string, items, snake, spelt, string
@@ -49,7 +48,7 @@ class GenerateContentRequest(RequestAdapter):
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
     ) -> None:
         super().__init__(body, params, quirks)
-        self._members = load(_body, body)
+        self._members = self.load(_body)
         self._model = ""
         self._collection = self.params.get("collection", "")
         self.model = self.params.get("model", "")
@@ -79,7 +78,7 @@ class GenerateContentRequest(RequestAdapter):
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
-        if self.history_array():
+        if self._array:
             return super().tool_results
         log = Log()
         for path, content in self._contents():  # a lone one, or what is no part of a conversation
@@ -87,7 +86,7 @@ class GenerateContentRequest(RequestAdapter):
         return tuple(log.results)
 
     def may_hold_results(self) -> bool:
-        return super().may_hold_results() or not self.history_array()
+        return super().may_hold_results() or not self._array
 
     def history_array(self) -> bytes:
         return next((bytes(raw) for _, raw in self._at("contents") if bytes(raw).startswith(b"[")), b"")

@@ -11,7 +11,7 @@ from gateway.core.declarations import DECLARATIONS
 from gateway.core.errors import BadRequest
 from gateway.core.histories import Log
 from gateway.core.reference import Reference
-from gateway.core.strict import UNREADABLE, load
+from gateway.core.strict import UNREADABLE
 from gateway.core.view import Message, Part, Path, Prompt, Text, Tool, ToolResult
 from gateway.providers.openai.chat_history import read_message
 from gateway.providers.openai.chat_parts import string
@@ -44,7 +44,7 @@ class ChatRequest(RequestAdapter):
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
     ) -> None:
         super().__init__(body, params, quirks)
-        self._body = read = load(_body, body)
+        self._body = read = self.load(_body)
         if read.stream is not None and not isinstance(read.stream, bool):
             raise BadRequest("The request body is not valid at $.stream: it must be true, false or null.")
         self.stream = bool(read.stream)

@@ -11,7 +11,7 @@ from gateway.core.declarations import DECLARATIONS
 from gateway.core.histories import Log
 from gateway.core.media import without_media
 from gateway.core.reference import Reference
-from gateway.core.strict import UNREADABLE, load
+from gateway.core.strict import UNREADABLE
 from gateway.core.view import Message, Part, Prompt, Tool, ToolResult
 from gateway.providers.openai.hosted import (
     hosted_name,
@@ -62,7 +62,7 @@ class ResponsesRequest(RequestAdapter):
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
     ) -> None:
         super().__init__(body, params, quirks)
-        self._request = load(_REQUEST, body)
+        self._request = self.load(_REQUEST)
         self.model = text(self._request.model)
         self.stream = self._request.stream or False
         for name in ("user", "prompt_cache_key"):

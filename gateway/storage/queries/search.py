@@ -133,7 +133,8 @@ async def unread(connection: AsyncConnection, limit: int) -> list[Unread]:
     columns = contents.c["number", "id", "said", "request", "response"]
     query = select(*columns).where(contents.c.number > last).order_by(contents.c.number).limit(limit)
     rows = (await connection.execute(query)).all()
-    of = {found["id"]: found for found in await records(connection, [row.id for row in rows])}
+    unsaid = [row.id for row in rows if row.said is None]
+    of = {found["id"]: found for found in await records(connection, unsaid)} if unsaid else {}
     return [
         Unread(
             row.number,
