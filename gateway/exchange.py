@@ -205,7 +205,7 @@ class Exchange:
         client = self._client
         watch = self._watch
         watch.relay = relay
-        read = response.content.readany
+        read, at_eof, whole = response.content.readany, response.content.at_eof, relay.whole
         feed = relay.feed
         write = client.writer.write
         gated = relay.gated
@@ -238,10 +238,10 @@ class Exchange:
                         await write(ready)
                     watch.writing = False
                     watch.opening = None
-                if relay.stopped:
-                    break
                 if errors is not None and len(errors) < io.ERROR_BODY:
                     errors += chunk
+                if relay.stopped or (whole and at_eof()):
+                    break
                 turn += len(chunk)
                 if turn > _TURN:
                     turn = 0

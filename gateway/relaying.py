@@ -1,7 +1,7 @@
 """Decide once, when the head of an answer has come, how it is relayed."""
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 from gateway.core.error_bodies import ErrorFramer
 from gateway.core.errors import UpstreamProtocol
@@ -59,7 +59,7 @@ def relay_for(i: Interaction, response: Answer, settings: Settings, *, asked: bo
         raise UpstreamProtocol(
             "The upstream answered with a page instead of an API's answer.", may_have_run=True
         )
-    if gate and not _is_utf8(headers.getall("Content-Type", ())):
+    if gate and not (_is_utf8(content_type) and len(headers.getall("Content-Type", ())) <= 1):
         # Another character set makes another document of the same bytes.
         raise UpstreamProtocol("The upstream's answer is not declared as UTF-8, once.", may_have_run=True)
     growing = i.streamed and adapter_class.arrays
@@ -69,9 +69,8 @@ def relay_for(i: Interaction, response: Answer, settings: Settings, *, asked: bo
     return Relay(framer, adapter, i.completion, gate=gate, hold_limit=settings.hold_limit)
 
 
-def _is_utf8(content_types: Sequence[str]) -> bool:
-    """Whether there is at most one ``Content-Type``, with no other character set than UTF-8."""
-    if len(content_types) > 1:
-        return False
-    lower = "".join(content_types).lower()
+@lru_cache(maxsize=64)
+def _is_utf8(content_type: str) -> bool:
+    """Whether a ``Content-Type`` says no other character set than UTF-8."""
+    lower = content_type.lower()
     return lower.count("charset") == lower.count("charset=") == len(_UTF8.findall(lower))

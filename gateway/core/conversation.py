@@ -30,6 +30,7 @@ class Conversation:
     def __init__(self, body: bytes) -> None:
         self.body = body
         self._recalled: Recalled | None = None
+        self._found: bytes | None = None
 
     def load(self, decoder: msgspec.json.Decoder[_T]) -> _T:
         """Decode the body; of a conversation that goes on from one that was read only what is new is looked at.
@@ -58,8 +59,8 @@ class Conversation:
         history = bytes(read[name] if isinstance(read, dict) else getattr(read, name))
         if not _is_only(rest, history, start):
             return None
-        self._array = body[start : start + len(history) + last - first]
-        whole = msgspec.Raw(self._array)
+        self._found = body[start : start + len(history) + last - first]
+        whole = msgspec.Raw(self._found)
         if isinstance(read, dict):
             read[name] = whole
         else:
@@ -95,14 +96,17 @@ class Conversation:
 
     def without_history(self) -> bytes:
         """Return a body with the same members at the top, and as a rule without the elements of the history."""
-        if len(self._array) < LEAST:
+        if len(self.body) < LEAST or len(self._array) < LEAST:
             return self.body
         prefix, _, suffix = self.pieces
         return prefix + suffix
 
-    @cached_property
+    @property
     def _array(self) -> bytes:
-        return self.history_array()
+        found = self._found
+        if found is None:
+            found = self._found = self.history_array()
+        return found
 
     @cached_property
     def _start(self) -> int:

@@ -69,8 +69,15 @@ async def write(
     numbers = await facets.write(connection, batch, used)
     placed = [(record, numbers[facet]) for record, facet in zip(records, of, strict=True)]
     content = await _write_contents(connection, batch, placed)
-    batch.add(_add, [_row(record, facet, content.get(record.id)) for record, facet in placed])
-    usage.add(batch, records)
+    counted = [(record, usage.numbers(record)) for record in records]
+    batch.add(
+        _add,
+        [
+            _row(record, facet, content.get(record.id), own)
+            for (record, own), (_, facet) in zip(counted, placed, strict=True)
+        ],
+    )
+    usage.add(batch, counted)
     # A start that another process wrote stays, until `close_lost` finds that its interaction is there.
     batch.add(_end, [(id_,) for id_ in sorted(ended & started)])
     await batch.run(connection)
@@ -145,7 +152,7 @@ def _start_row(s: Started) -> tuple[Any, ...]:
     return msgspec.structs.astuple(s)
 
 
-def _row(r: Record, facet: int, content: int | None) -> tuple[Any, ...]:
+def _row(r: Record, facet: int, content: int | None, own: usage.Numbers) -> tuple[Any, ...]:
     return (
         r.id,
         facet,
@@ -153,6 +160,6 @@ def _row(r: Record, facet: int, content: int | None) -> tuple[Any, ...]:
         r.session,
         r.started_at,
         r.duration_ms,
-        *usage.numbers(r),
+        *own,
         _json(Details(*_details(r))).decode(),
     )

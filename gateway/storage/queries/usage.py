@@ -35,10 +35,13 @@ _add = Statement(
 )
 
 
-def add(batch: Batch, records: Iterable[Record]) -> None:
-    """Have records that are new added to the sums."""
-    of: dict[tuple[int, str, str, str, str, str], list[tuple[int | None, ...]]] = {}
-    for r in records:
+Numbers = tuple[int | None, ...]
+
+
+def add(batch: Batch, records: Iterable[tuple[Record, Numbers]]) -> None:
+    """Have records that are new added to the sums, each with its ``numbers``."""
+    of: dict[tuple[int, str, str, str, str, str], list[Numbers]] = {}
+    for r, own in records:
         key = (
             int(r.started_at // 3600),
             r.agent or "",
@@ -52,7 +55,7 @@ def add(batch: Batch, records: Iterable[Record]) -> None:
             r.outcome != "ok",
             bool(r.blocked_tools),
             r.cost is None and r.usage_source != "none",
-            *numbers(r),
+            *own,
         )
         of.setdefault(key, []).append(values)
     # In one order everywhere, so that processes which add to the same rows wait for each other in line.
