@@ -97,7 +97,7 @@ class RequestAdapter(Conversation):
 
     def hidden_in_history(self) -> Iterable[Reference]:
         """Return the first reference of each kind that the history has."""
-        if not self._array:
+        if not self.has_history:
             return ()
         return {reference.kind: reference for reference in reversed(self._log.references)}.values()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +18,14 @@ _ESCAPE = b"\\u00"
 """How JSON writes a letter in another way."""
 
 
+class Place(NamedTuple):
+    """Where a history is: in the body, unless it is short or hard to find there; then it is a document of its own."""
+
+    document: bytes
+    start: int
+    end: int
+
+
 class Conversation:
     """A body in one wire format, and where the history is in it."""
 
@@ -30,7 +38,7 @@ class Conversation:
     def __init__(self, body: bytes) -> None:
         self.body = body
         self._recalled: Recalled | None = None
-        self._found: bytes | None = None
+        self._found: Place | None = None
 
     def load(self, decoder: msgspec.json.Decoder[_T]) -> _T:
         """Decode the body; of a conversation that goes on from one that was read only what is new is looked at.
@@ -57,10 +65,11 @@ class Conversation:
         read = load(decoder, rest)
         name = str(self.history[-1])
         history = bytes(read[name] if isinstance(read, dict) else getattr(read, name))
-        if not _is_only(rest, history, start):
+        if not (rest.startswith(history, start) and _is_only(rest, history[:_HEAD], start)):
             return None
-        self._found = body[start : start + len(history) + last - first]
-        whole = msgspec.Raw(self._found)
+        end = start + len(history) + last - first
+        self._found = Place(body, start, end)
+        whole = msgspec.Raw(memoryview(body)[start:end])
         if isinstance(read, dict):
             read[name] = whole
         else:
@@ -74,18 +83,24 @@ class Conversation:
     def read_element(self, place: int, element: bytes, log: Log) -> None:
         """Note the calls, the results and the references of one element of the history, and of nothing else."""
 
+    @property
+    def has_history(self) -> bool:
+        """Whether there is an array where the history lives."""
+        return self._place.end > 0
+
     def may_hold_results(self) -> bool:
         """Whether the history has to be read to know; it costs hardly anything."""
-        array = self._array
+        document, start, end = self._place
         for word in (*self.result_words, _ESCAPE):  # not any(): that costs as much as the searching
-            if word in array:
+            if document.find(word, start, end) >= 0:
                 return True
-        return bool(array) and not self.result_words
+        return end > 0 and not self.result_words
 
     @cached_property
     def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
         """What stands before the history, its elements, and what stands after it; joined they are the body."""
-        if len(self._array) >= LEAST and (start := self._start) >= 0:
+        document, start, end = self._place
+        if end and document is self.body:
             try:
                 log = self._log
             except BadRequest:
@@ -96,53 +111,47 @@ class Conversation:
 
     def without_history(self) -> bytes:
         """Return a body with the same members at the top, and as a rule without the elements of the history."""
-        if len(self.body) < LEAST or len(self._array) < LEAST:
+        if len(self.body) < LEAST or self._place.document is not self.body:
             return self.body
         prefix, _, suffix = self.pieces
         return prefix + suffix
 
     @property
-    def _array(self) -> bytes:
+    def _place(self) -> Place:
         found = self._found
         if found is None:
-            found = self._found = self.history_array()
+            history = self.history_array()
+            start = _find(self.body, history) if len(history) >= LEAST else -1
+            in_body = start >= 0
+            found = self._found = (
+                Place(self.body, start, start + len(history)) if in_body else Place(history, 0, len(history))
+            )
         return found
-
-    @cached_property
-    def _start(self) -> int:
-        """Where the history begins in the body; -1: not soon found."""
-        if self._recalled:
-            return self._recalled.start
-        return _place(self.body, self._array)
 
     @cached_property
     def _log(self) -> Log:
         kind = type(self), self.history
+        document, start, end = self._place
         try:
-            if len(self.history) == 1 and self._place_is_new():
-                HISTORIES.note(kind, self.body, self._start)
-            return HISTORIES.read(kind, self._array, self.read_element, self._recalled)
+            if self._is_new(document, start, end):
+                HISTORIES.note(kind, document, start)
+            return HISTORIES.read(kind, document, self.read_element, start, end, self._recalled)
         except RecursionError:  # how deep is too deep depends on who asks
             raise BadRequest("The request body is nested too deeply.") from None
 
-    def _place_is_new(self) -> bool:
-        """Whether it is certain where the history is, and was not known."""
-        array = self._array
-        return not self._recalled and len(array) >= LEAST and _is_only(self.body, array, self._start)
+    def _is_new(self, document: bytes, start: int, end: int) -> bool:
+        """Whether it is certain where in the body the history is, and was not known."""
+        if self._recalled or document is not self.body or len(self.history) != 1:
+            return False
+        return _is_only(document, document[start : min(end, start + _HEAD)], start)
 
 
-def _is_only(document: bytes, array: bytes, start: int) -> bool:
-    """Whether an array is there and nowhere else, be it in another member or in an earlier one of the same name."""
-    head = array[:_HEAD]
-    return (
-        bool(head)
-        and document.startswith(array, start)
-        and document.find(head) == start
-        and document.find(head, start + 1) < 0
-    )
+def _is_only(document: bytes, head: bytes, start: int) -> bool:
+    """Whether what begins so is there and nowhere else, be it in another member or an earlier one of the same name."""
+    return bool(head) and document.find(head) == start and document.find(head, start + 1) < 0
 
 
-def _place(body: bytes, array: bytes) -> int:
+def _find(body: bytes, array: bytes) -> int:
     """Return where in a body an array is; -1: not soon found. To search for all of it would take longer than to read it."""
     head = array[:_HEAD]
     start = body.find(head)

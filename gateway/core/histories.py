@@ -74,11 +74,11 @@ class Log:
         """Whether there was a call of this name without an id."""
         return f"\n{name}" in self.names
 
-    def end(self, array: bytes, start: int, end: int) -> None:
-        """Note where in the array an element was, when it has been read."""
+    def end(self, document: bytes, start: int, begin: int, end: int) -> None:
+        """Note where an element was, when it has been read; ``start``: where the array begins in the document."""
         if not self._ends:
-            self.opening = start
-        self.pieces.append(array[self.known or start : end])
+            self.opening = begin
+        self.pieces.append(document[start + (self.known or begin) : start + end])
         self._ends.append(end)
         self._marks.append((len(self._calls), len(self.results), len(self.references)))
 
@@ -115,17 +115,21 @@ class Log:
         log.names = {id_ or f"\n{name}": name for id_, name in log._calls}  # its own
         return log
 
-    def unread(self, array: bytes) -> Iterator[tuple[int, bytes, int]]:
-        """Yield the place and the bytes of each element after those that are known, and where it begins."""
-        rest, offset = array, 0
-        if self.known:
-            after = _AFTER.match(array, self.known)
+    def unread(self, document: bytes, start: int, end: int) -> Iterator[tuple[int, bytes, int]]:
+        """Yield the place and the bytes of each element after those that are known, and where it begins.
+
+        ``start``, ``end``: those of the array in the document.
+        """
+        if not self.known:
+            offset, rest = start, document[start:end]
+        else:
+            after = _AFTER.match(document, start + self.known)
             if after is None or after[1] == b"]":
                 return
             offset = after.end() - 1
-            rest = b"[" + array[after.end() :]
-        for place, (begin, end) in enumerate(spans(rest), len(self._ends)):
-            yield place, rest[begin:end], offset + begin
+            rest = b"[" + document[after.end() : end]
+        for place, (first, last) in enumerate(spans(rest), len(self._ends)):
+            yield place, rest[first:last], offset + first - start
 
 
 Take = Callable[[int, bytes, Log], None]
@@ -175,18 +179,28 @@ class Histories:
         shared, log = self._best(kind, body, start)
         return Recalled(log, shared, start) if log and shared > 1 else None
 
-    def read(self, kind: Kind, array: bytes, take: Take, recalled: Recalled | None = None) -> Log:
-        """Return the log of a history, a JSON array."""
-        if len(array) < LEAST:
-            return _read(Log(), array, take)
+    def read(
+        self,
+        kind: Kind,
+        document: bytes,
+        take: Take,
+        start: int = 0,
+        end: int | None = None,
+        recalled: Recalled | None = None,
+    ) -> Log:
+        """Return the log of a history, a JSON array; ``start``, ``end``: those of the array in the document."""
+        end = len(document) if end is None else end
+        if end - start < LEAST:
+            return _read(Log(), document, start, end, take)
         if recalled:
             shared, known = recalled.shared, recalled.log
         else:
-            shared, found = self._best(kind, array, 0)
+            shared, found = self._best(kind, document, start)
             known = found or Log()
-        log = _read(known.first(shared) if shared else Log(), array, take)
+        log = _read(known.first(shared) if shared else Log(), document, start, end, take)
         if len(log) > 1 and log.size <= self._limit >> 2:
-            self._keep((kind, array[:_HEAD]), log, known if shared and shared == len(known) else None)
+            key = kind, document[start : start + _HEAD]
+            self._keep(key, log, known if shared and shared == len(known) else None)
         return log
 
     def _best(self, kind: Kind, document: bytes, start: int) -> tuple[int, Log | None]:
@@ -216,11 +230,11 @@ class Histories:
                 del self._alike[oldest]
 
 
-def _read(log: Log, array: bytes, take: Take) -> Log:
-    for place, element, start in log.unread(array):
+def _read(log: Log, document: bytes, start: int, end: int, take: Take) -> Log:
+    for place, element, begin in log.unread(document, start, end):
         take(place, element, log)
-        log.end(array, start, start + len(element))
-    log.prefix = array[: log.known]
+        log.end(document, start, begin, begin + len(element))
+    log.prefix = document[start : start + log.known]
     return log
 
 

@@ -78,7 +78,7 @@ class GenerateContentRequest(RequestAdapter):
 
     @cached_property
     def tool_results(self) -> Sequence[ToolResult]:
-        if self._array:
+        if self.has_history:
             return super().tool_results
         log = Log()
         for path, content in self._contents():  # a lone one, or what is no part of a conversation
@@ -86,7 +86,7 @@ class GenerateContentRequest(RequestAdapter):
         return tuple(log.results)
 
     def may_hold_results(self) -> bool:
-        return super().may_hold_results() or not self._array
+        return super().may_hold_results() or not self.has_history
 
     def history_array(self) -> bytes:
         return next((bytes(raw) for _, raw in self._at("contents") if bytes(raw).startswith(b"[")), b"")
