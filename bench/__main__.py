@@ -32,7 +32,8 @@ class Plan:
     events: int  # of each stream; while the streams begin, half a second, they are not counted
 
 
-FULL = Plan(rounds=7, turns=12, events=100)
+FULL = Plan(rounds=7, turns=12, events=200)
+MODULES = {"gateway": "tests.harness.gated", "ungated": "gateway", "path": "bench.path"}
 QUICK = Plan(rounds=3, turns=4, events=60)
 
 
@@ -120,10 +121,9 @@ def choose(chosen: argparse.Namespace, core: int, upstream_port: int) -> dict[st
     """What to measure, each beside the hop; the first one is judged."""
     if chosen.hop_only:
         return {"hop again": lambda: subjects.hop("hop again", core, upstream_port)}
-    modules = {"gateway": "tests.harness.gated", "ungated": "gateway", "path": "bench.path"}
     return {
-        name: partial(subjects.gateway, name, core, upstream_port, modules[name])
-        for name in list(modules)[: 1 if chosen.quick else None]
+        name: partial(subjects.gateway, name, core, upstream_port, MODULES[name])
+        for name in list(MODULES)[: 1 if chosen.quick else None]
     }
 
 

@@ -162,14 +162,14 @@ class Gateway:
         self._recorder = Recorder(pipeline.done, pipeline.started, lambda: self._archive.waiting)
         asking.bind(pipeline, self._recorder)
         (log,) = (stage for stage in stages if isinstance(stage, InteractionLog))
-        (discovery,) = (stage for stage in stages if isinstance(stage, ToolDiscovery))
+        discoveries = [stage for stage in stages if isinstance(stage, ToolDiscovery)]
         vitals.expose(
             self._registry,
             self._watchdog,
             self._recorder,
             self._archive,
             log.counts,
-            lambda: discovery.unfit,
+            lambda: sum(discovery.unfit for discovery in discoveries),
         )
         self._health = Health()
         self._proxy = Proxy(

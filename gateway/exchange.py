@@ -25,6 +25,7 @@ from gateway.core.errors import (
     UpstreamTimeout,
 )
 from gateway.core.interaction import Interaction
+from gateway.core.kept import NOTHING, Kept
 from gateway.core.relay import Relay
 from gateway.core.stage import Pipeline
 from gateway.core.torn import read_torn
@@ -40,8 +41,6 @@ from gateway.watchdog import ClientStalled, Watch, Watchdog
 
 _TURN = 256 << 10
 """Bytes relayed without a pause before other requests get a turn."""
-_PIECES = 256
-"""Chunks that are kept as they came; more of them would take much more memory than what they say."""
 _LAST_WORDS = 5.0
 """Seconds for writing an error to a client."""
 _JUDGING = 2.0
@@ -210,18 +209,12 @@ class Exchange:
         write = client.writer.write
         gated = relay.gated
         errors = self._error_body
-        kept: list[bytes] = []
-        room = 0 if self._i.endpoint.opaque else self._parts.kept
+        relay.kept = kept = NOTHING if self._i.endpoint.opaque else Kept(self._parts.kept)
         silent = True
         turn = 0
         try:
             while chunk := await read():
                 watch.idle = 0.0
-                if room > 0:
-                    room -= len(chunk)
-                    kept.append(chunk)
-                    if len(kept) > _PIECES:
-                        kept = [b"".join(kept)]
                 ready = feed(chunk)
                 if silent:
                     silent = self._listen(gap)
@@ -249,8 +242,7 @@ class Exchange:
         except aiohttp.ClientPayloadError as error:
             raise broken_off(self._opaque) or io.broken(error) from error
         finally:
-            # A bytearray would be moved each time that it grows by an eighth.
-            self._i.response, self._i.response_cut = b"".join(kept), room <= 0
+            self._i.response, self._i.response_cut = kept.take()
         if not silent:
             self._i.last_token = perf_counter()
         if not client.begun:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from gateway.core.adapter import Payload, ResponseAdapter
 from gateway.core.errors import GatewayError, NotEvaluated
 from gateway.core.frames import Frame, Framer, Shape
+from gateway.core.kept import NOTHING
 from gateway.core.repeats import Repeats
 from gateway.core.strict import call_names, has_capital_key, tree
 from gateway.core.view import (
@@ -54,6 +55,7 @@ class Relay:
         "adapter",
         "done",
         "failure",
+        "kept",
         "stopped",
         "unknown",
         "unreadable",
@@ -75,6 +77,8 @@ class Relay:
         """Why a gated answer can't go on; what was returned until then may go out."""
         self.stopped = False
         """Nothing that the upstream still sends would leave a gated answer."""
+        self.kept = NOTHING
+        """Takes what comes, for the record."""
         self.unreadable = 0
         """Frames that could not be read."""
         self.unknown: dict[str, int] = {}
@@ -86,8 +90,7 @@ class Relay:
         self._hold_limit = hold_limit
         self._held: list[Frame] = []
         self._held_size = 0
-        self._failed = self._unjudgeable = False
-        self._reading = True
+        self._failed, self._unjudgeable, self._reading = False, False, True
         repeats = adapter.repeats and not (framer.whole or adapter.arrays)
         self._repeats = Repeats(framer.limit, adapter.padding) if repeats else None
         self._sent = False
@@ -110,8 +113,7 @@ class Relay:
     @property
     def complete(self) -> bool:
         """Whether the answer has ended as its wire says answers end."""
-        completion = self._completion
-        return self.done or completion.finish_reason is not None or self._failed or not self._reading
+        return self.done or self._failed or not self._reading or self._completion.finish_reason is not None
 
     @property
     def over(self) -> bool:
@@ -130,12 +132,13 @@ class Relay:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes of the upstream, return those that may go to the client now."""
-        if not self._reading:
-            return chunk
-        framer = self._framer
-        repeats = self._repeats
+        framer, repeats = self._framer, self._repeats
         if repeats is not None and not framer.pending and (text := repeats.text(chunk)):
             self._completion.add_text(text)
+            self.kept.add_text(text, chunk, repeats)
+            return chunk
+        self.kept.add(chunk)
+        if not self._reading:
             return chunk
         frames = framer.feed(chunk)
         if self._gate:
@@ -168,9 +171,8 @@ class Relay:
     def release(self) -> bytes:
         """Return the bytes that were held: they were judged, and may go."""
         self._sent = True
-        released = b"".join(map(self._encode, self._held))
-        self._held = []
-        return released
+        held, self._held = self._held, []
+        return b"".join(map(self._encode, held))
 
     def refuse(self, text: str) -> bytes:
         """Return the answer's other ending, in place of what was held."""
@@ -239,7 +241,7 @@ class Relay:
         if framer.overflow:
             ready.append(framer.drain())
             self.unreadable += 1
-            self._reading = False  # its bytes go on, unread
+            self._reading, self._repeats = False, None  # its bytes go on, unread
         elif framer.complete:
             self.done = True
         return self._joined(ready, chunk)
@@ -290,8 +292,7 @@ class Relay:
         """Return a gated frame as it may leave: as it came, or its payload framed anew."""
         if frame.shape is not Shape.IRREGULAR:
             return frame.raw
-        framer = self._framer
-        return framer.wrap(frame.data, frame.event, first=not self._sent)
+        return self._framer.wrap(frame.data, frame.event, first=not self._sent)
 
     def _judge(self, frame: Frame) -> bool:
         """Read a gated frame strictly; return whether it may pass now."""

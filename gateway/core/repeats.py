@@ -19,7 +19,18 @@ _PATIENCE = 8
 class Repeats:
     """The frame that was read last, without its text and its padding."""
 
-    __slots__ = ("_at", "_head", "_limit", "_lines", "_padded", "_padding", "_parts", "_patience", "_tail")
+    __slots__ = (
+        "_at",
+        "_head",
+        "_limit",
+        "_lines",
+        "_padded",
+        "_padding",
+        "_parts",
+        "_patience",
+        "_tail",
+        "padded",
+    )
 
     def __init__(self, limit: int, padding: AbstractSet[bytes] = frozenset()) -> None:
         """``limit``: largest size of a frame, in bytes; ``padding``: keys whose strings mean nothing to anybody."""
@@ -31,7 +42,14 @@ class Repeats:
         self._at = 0
         self._lines = 0
         self._padded: list[int] = []
+        self.padded = False
+        """Chunks differ in more than their text."""
         self._patience = _PATIENCE
+
+    @property
+    def around(self) -> tuple[bytes, bytes]:
+        """What stands before the text and after it, where nothing else varies."""
+        return self._head, self._tail
 
     def learn(self, frame: Frame, text: str) -> None:
         """Remember a frame whose only event was this piece of text."""
@@ -52,6 +70,7 @@ class Repeats:
             for n in range(3, len(parts), 2)
             if parts[n - 2] in self._padding and parts[n - 1].strip() == b":"
         ]
+        self.padded = bool(self._padded)
         self._head = b'"'.join(parts[: min([at, *self._padded])]) + b'"'
         self._tail = b'"' + b'"'.join(parts[at + 1 :])
         for n in (at, *self._padded):

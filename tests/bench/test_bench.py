@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from bench import __main__ as bench
 from bench import load, report, subjects, upstream
 from bench.load import BrokenAnswer, Plain, Streams
 from bench.report import Results
@@ -53,6 +54,14 @@ def test_hop_forwards_streams(mock, hop, gap):
     assert direct.count(b"data: ") == 21
     assert body(direct).startswith(upstream.FIRST + upstream.TEXT)
     assert events(relayed) == events(direct)  # cut into chunks as the hop likes
+
+
+@pytest.mark.parametrize("name", bench.MODULES)
+def test_every_subject_serves(mock, name):
+    with subjects.gateway(name, CORE, mock.port, bench.MODULES[name]) as process:
+        answer = exchange(process.port, load.request(process.port, 1000), b"}")
+        assert body(answer) == body(upstream.WHOLE)
+        assert 0 < process.start < subjects.PATIENCE
 
 
 def events(answer: bytes) -> list[bytes]:
