@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from gateway.core.conversation import Conversation
+from gateway.core.conversation import Conversation, Pieces
 from gateway.core.edit import edit
 from gateway.core.errors import BadRequest, GatewayError
 from gateway.core.frames import Frame
@@ -58,6 +58,8 @@ class RequestAdapter(Conversation):
         self.quirks = quirks
         self.earlier_name: Callable[[str], str] = _unknown
         """Returns the name of a call that the history does not show, by its id; set before ``tool_results`` is read."""
+        self.sent_pieces: Pieces | None = None
+        """What was encoded, where edits left the history alone: cut there, with the same elements as ``pieces``."""
         self._edits: dict[Path, bytes | None] = {}
 
     @property
@@ -171,7 +173,13 @@ class RequestAdapter(Conversation):
 
     def encode(self) -> bytes:
         """Return the body to send: the original object when there are no edits."""
-        return edit(self.body, self._edits) if self._edits else self.body
+        if not self._edits:
+            return self.body
+        pieces = self.sent_pieces = self.pieces_with(self._edits)
+        if pieces is None:
+            return edit(self.body, self._edits)
+        history = memoryview(self.body)[len(self.pieces[0]) : len(self.body) - len(self.pieces[2])]
+        return b"".join((pieces[0], history, pieces[2]))
 
     def path(self, path: str) -> str:
         """Return the path to send, for wires that say the model or the streaming in it."""

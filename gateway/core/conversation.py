@@ -1,12 +1,12 @@
 """A request's body, of which only that is read which no earlier one began with: agents resend all that came before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
-from gateway.core.edit import split
+from gateway.core.edit import edit, split
 from gateway.core.errors import BadRequest
 from gateway.core.histories import HISTORIES, LEAST, Log, Recalled
 from gateway.core.strict import load
@@ -14,6 +14,10 @@ from gateway.core.view import Path
 
 _T = TypeVar("_T")
 _HEAD, _TRIES = 64, 8
+Pieces = tuple[bytes, Sequence[bytes], bytes]
+"""What stands before a history, its elements, each but the first with the separator before it, and what follows it."""
+_ELEMENT = b"0"
+"""Stands for all elements of a history."""
 _ESCAPE = b"\\u00"
 """How JSON writes a letter in another way."""
 
@@ -97,8 +101,8 @@ class Conversation:
         return end > 0 and not self.result_words
 
     @cached_property
-    def pieces(self) -> tuple[bytes, Sequence[bytes], bytes]:
-        """What stands before the history, its elements, and what stands after it; joined they are the body."""
+    def pieces(self) -> Pieces:
+        """The body, cut at its history; joined they are the body."""
         document, start, end = self._place
         if end and document is self.body:
             try:
@@ -109,12 +113,28 @@ class Conversation:
         found = split(self.body, self.history) if self.history else None
         return found or (self.body, (), b"")
 
+    @property
+    def inherited(self) -> int:
+        """How many elements of its pieces an earlier body had, too; they are the same objects."""
+        return self._log.inherited if self.pieces[1] and self._place.document is self.body else 0
+
     def without_history(self) -> bytes:
         """Return a body with the same members at the top, and as a rule without the elements of the history."""
         if len(self.body) < LEAST or self._place.document is not self.body:
             return self.body
         prefix, _, suffix = self.pieces
         return prefix + suffix
+
+    def pieces_with(self, changes: Mapping[Path, bytes | None]) -> Pieces | None:
+        """Return the pieces of the body with changes that leave its history alone; None where that is not so simple."""
+        path = self.history
+        if len(self.body) < LEAST or self._place.document is not self.body or not self.pieces[1]:
+            return None
+        if any(place[: len(path)] == path[: len(place)] for place in changes):
+            return None
+        prefix, elements, suffix = self.pieces
+        cut = split(edit(prefix + _ELEMENT + suffix, changes), path)
+        return (cut[0], elements, cut[2]) if cut and cut[1] == [_ELEMENT] else None
 
     @property
     def _place(self) -> Place:

@@ -35,7 +35,18 @@ Kind = tuple[type, Path]
 class Log:
     """The calls, the results and the mere references in a history, in their order."""
 
-    __slots__ = ("_calls", "_ends", "_marks", "names", "opening", "pieces", "prefix", "references", "results")
+    __slots__ = (
+        "_calls",
+        "_ends",
+        "_marks",
+        "inherited",
+        "names",
+        "opening",
+        "pieces",
+        "prefix",
+        "references",
+        "results",
+    )
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -48,6 +59,8 @@ class Log:
         """Where its first element begins."""
         self.pieces: list[bytes] = []
         """Its elements, each but the first with the separator before it; the same objects at every turn."""
+        self.inherited = 0
+        """How many of its elements were read for an earlier history."""
         self._calls: list[tuple[str, str]] = []
         self._ends: list[int] = []
         self._marks: list[tuple[int, int, int]] = []  # of all three, after each element
@@ -104,6 +117,7 @@ class Log:
     def first(self, count: int) -> "Log":
         """Return what is known of so many elements."""
         log = Log()
+        log.inherited = count
         calls, results, references = self._marks[count - 1]
         log._calls, log._ends, log._marks = (
             self._calls[:calls],

@@ -29,12 +29,19 @@ OUTCOMES = (
 )
 
 
-class Body(msgspec.Struct, frozen=True, gc=False):
+class Body(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A request or an answer; a request's history is cut into its messages, so that each is stored once."""
 
     prefix: bytes
     messages: tuple[bytes, ...] = ()
     suffix: bytes = b""
+    shared: int = 0
+    """Messages at the beginning that an earlier request had, too: the same objects, which take no memory again."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are its own."""
+        return len(self.prefix) + sum(map(len, self.messages[self.shared :])) + len(self.suffix)
 
     def __bytes__(self) -> bytes:
         """Return what a raw view shows."""

@@ -16,7 +16,7 @@ from gateway.core.record import NOTHING_SAVED, Body, Record, Saved, Started
 from gateway.core.redaction import Redactor
 from gateway.core.search import SEARCHED, searchable
 from gateway.core.stage import Stage
-from gateway.core.view import Path, Usage
+from gateway.core.view import Usage
 
 Write = Callable[[Sequence[msgspec.Struct]], None]
 Store = Callable[[Sequence[Started], Sequence[Record]], None]
@@ -137,28 +137,39 @@ class InteractionLog(Stage):
 
     def _add_bodies(self, row: Record, i: Interaction, left: Bodies | None) -> None:
         body, forwarded, response = left or _bodies(i)
-        history = i.request.history
-        if not self._redactor and (i.streamed or len(body) > self._small):
-            # To read a stream, or a conversation, once more for what is new in it would cost far more than to say it now.
-            row.text = _text(i)
         if self._redactor:
-            row.request = self._split(body, history)
-        elif len(body) > self._small:
-            row.request = self._capped(len(body), *i.request.pieces)
-        elif body:
-            row.request = Body(body)
-        row.forwarded = self._split(forwarded, history)
-        row.response = self._capped(len(response), response) if response else None
+            row.request, row.forwarded = self._split(body, i), self._split(forwarded, i)
+        else:
+            if i.streamed or len(body) > self._small:
+                # To read a stream, or a conversation, once more for what is new in it would cost far more than to say it now.
+                row.text = _text(i)
+            row.request, row.forwarded = self._asked(body, i), self._sent(forwarded, i)
+        row.response = self._capped(response) if response else None
 
-    def _split(self, body: bytes, history: Path) -> Body | None:
+    def _asked(self, body: bytes, i: Interaction) -> Body | None:
+        """Return a request as it came, cut at its history unless it is small."""
+        if len(body) <= self._small:
+            return Body(body) if body else None
+        prefix, messages, suffix = i.request.pieces
+        if len(body) > self._limit:
+            return self._capped(prefix, messages, suffix)
+        return Body(prefix, tuple(messages), suffix, i.request.inherited)
+
+    def _sent(self, body: bytes, i: Interaction) -> Body | None:
+        """Return a request as it was sent on, which may have the history of the one that came."""
+        pieces = i.request.sent_pieces
+        if not body or pieces is None or len(body) > self._limit:
+            return self._split(body, i)
+        return Body(pieces[0], tuple(pieces[1]), pieces[2], len(pieces[1]))
+
+    def _split(self, body: bytes, i: Interaction) -> Body | None:
         if not body:
             return None
+        history = i.request.history
         cut = split(body, history) if history and len(body) > self._small else None
-        return self._capped(len(body), *(cut or (body,)))
+        return self._capped(*(cut or (body,)))
 
-    def _capped(self, size: int, prefix: bytes, messages: Sequence[bytes] = (), suffix: bytes = b"") -> Body:
-        if size <= self._limit:  # so no piece of it is over
-            return Body(prefix, tuple(messages), suffix)
+    def _capped(self, prefix: bytes, messages: Sequence[bytes] = (), suffix: bytes = b"") -> Body:
         return Body(self._cap(prefix), tuple(map(self._cap, messages)), self._cap(suffix))
 
     def _cap(self, piece: bytes) -> bytes:

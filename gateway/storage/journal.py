@@ -318,9 +318,7 @@ def _size(entry: Entry) -> int:
     size = _OVERHEAD + len(entry.text)
     for body in (entry.request, entry.forwarded, entry.response):
         if body is not None:
-            size += len(body.prefix)
-            if body.messages or body.suffix:
-                size += len(body.suffix) + sum(map(len, body.messages))
+            size += body.size
     return size
 
 

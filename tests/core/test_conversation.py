@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core import conversation
 from gateway.core.adapter import RequestAdapter
+from gateway.core.edit import edit
 from gateway.core.errors import GatewayError
 from gateway.core.histories import Histories
 from gateway.providers import load
@@ -212,3 +213,58 @@ def test_places_are_noted_of_so_many(monkeypatch):
         histories.note((RequestAdapter, ("m",)), b"%d" % number, number)
     assert len(histories._starts) == 1024
     assert read("chat", written("chat", 30))._recalled is None
+
+
+EDITS: dict[str, dict[tuple[str | int, ...], Any]] = {
+    "a value": {("model",): "another"},
+    "a new member": {("stream_options",): {"include_usage": True}},
+    "several": {("model",): "n", ("new",): 1, ("tools",): [1]},
+    "one less": {("tools",): None},
+    "all others less": {("tools",): None, ("model",): None},
+    "one within another": {("metadata", "a"): "c"},
+    "the history itself": {("HISTORY",): []},
+    "no history": {("HISTORY",): None},
+    "in an element": {("HISTORY", 3, "role"): "x"},
+    "an element less, and a value": {("HISTORY", 0): None, ("model",): "n"},
+}
+
+
+@pytest.mark.parametrize("edit_of", EDITS)
+@pytest.mark.parametrize("gap", ["", " ", " \n  "])
+@pytest.mark.parametrize("wire", HISTORY)
+def test_an_edited_body_is_what_editing_all_of_it_gives(wire, gap, edit_of, monkeypatch):
+    monkeypatch.setattr(conversation, "HISTORIES", Histories())
+    text = written(wire, 30, '"metadata": {"a": "b"}, ').decode()
+    body = text.replace(": [{", f": [{gap}{{", 1).replace("}], ", f"}}{gap}], ", 1).encode()
+    for _ in range(2):  # for the second time it is known
+        request = read(wire, body)
+        changes = {
+            tuple(HISTORY[wire] if key == "HISTORY" else key for key in path): value
+            for path, value in EDITS[edit_of].items()
+        }
+        for path, value in changes.items():
+            if value is None:
+                request.remove(path)
+            else:
+                request.set(path, value)
+        sent = request.encode()
+        whole = {path: None if value is None else orjson.dumps(value) for path, value in changes.items()}
+        assert sent == edit(body, whole)
+        beside = all(path[0] != HISTORY[wire] for path in changes)
+        assert (request.sent_pieces is not None) is beside
+        if request.sent_pieces:
+            prefix, elements, suffix = request.sent_pieces
+            assert b"".join((prefix, *elements, suffix)) == sent
+            assert list(elements) == list(request.pieces[1])
+        assert request.inherited in (0, 30)
+
+
+def test_a_short_body_or_one_with_its_history_twice_is_edited_as_a_whole(monkeypatch):
+    monkeypatch.setattr(conversation, "HISTORIES", Histories())
+    twice = written("chat", 30)[:-1] + b', "messages": ' + written("chat", 30).split(b": ", 2)[2][:-14] + b"}"
+    for body in (written("chat", 2), b'{"model": "m", "messages": 5}' + b" " * 5000, twice):
+        request = read("chat", body)
+        request.set_model("n")
+        assert request.encode() == edit(body, {("model",): b'"n"'})
+        assert request.sent_pieces is None
+        assert request.inherited == 0

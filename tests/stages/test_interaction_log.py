@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from multidict import CIMultiDict
 
+from gateway.core import conversation as conversations
 from gateway.core.adapter import DEFAULT_QUIRKS, RequestAdapter
 from gateway.core.errors import ErrorKind, UpstreamReset
+from gateway.core.histories import Histories
 from gateway.core.interaction import Interaction, Principal, new_id
 from gateway.core.provider import Endpoint, Provider, Row
 from gateway.core.record import Saved
@@ -20,6 +22,7 @@ from gateway.core.view import (
     ToolCallDelta,
     Usage,
 )
+from gateway.providers.openai.chat_request import ChatRequest
 from gateway.stages.interaction_log import InteractionLog, record
 
 
@@ -273,3 +276,43 @@ def test_ids_are_ordered_by_time_and_of_version_seven():
     assert early[14] == "7"
     assert early[19] in "89ab"
     assert len({new_id(1.0) for _ in range(1000)}) == 1000
+
+
+def conversation(rounds):
+    said = [{"role": ("user", "assistant")[n % 2], "content": f"{n} " + "x" * 200} for n in range(rounds)]
+    return msgspec.json.encode({"model": "m-1", "stream": True, "messages": said})
+
+
+async def test_a_turn_and_what_was_sent_of_it_share_what_came_before(stored, monkeypatch):
+    monkeypatch.setattr(conversations, "HISTORIES", Histories())
+    sizes = []
+    for rounds in (40, 42, 44):
+        i = talked(b"")
+        i.request = ChatRequest(conversation(rounds))
+        i.streamed = True
+        i.request.ask_usage()
+        i.forwarded = i.request.encode()
+        found = await row(stored, i)
+        assert bytes(found.request) == conversation(rounds)
+        assert bytes(found.forwarded) == i.forwarded != conversation(rounds)
+        assert all(
+            one is other for one, other in zip(found.request.messages, found.forwarded.messages, strict=True)
+        )
+        assert f"{rounds - 1} xxx" in found.text
+        assert f"{rounds - 3} xxx" not in found.text, "what came before the last answer is not new"
+        sizes.append((found.request.size, found.forwarded.size))
+    assert sizes[0][0] > 40 * 200
+    assert sizes[0][1] < 200
+    assert max(sizes[1] + sizes[2]) < 600
+
+
+async def test_a_text_that_can_not_be_made_is_left_for_later(stored):
+    class Odd(Chat):
+        def preamble(self):
+            raise ZeroDivisionError
+
+    i = talked(BODY)
+    i.request = Odd(BODY)
+    found = await row(stored, i)
+    assert found.text == ""
+    assert bytes(found.request) == BODY
