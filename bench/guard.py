@@ -264,7 +264,9 @@ def ratios(file: str, core: int, upstream_port: int, rounds: int) -> dict[str, l
                     )
                 )
                 pair = [hop, gateway]
-                took = uvloop.run(flowing(pair, 60) if name == "event" else plain(pair, 6))
+                took = uvloop.run(
+                    flowing(pair, 60 if rounds == 1 else 200) if name == "event" else plain(pair, 6)
+                )
             found[name].append(took[1] / took[0])
     return found
 
