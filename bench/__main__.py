@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import uvloop
 
-from bench import load, report, subjects
+from bench import load, peers, report, subjects
 from bench.report import LARGE, MEDIUM, SMALL, Results
 from bench.subjects import Process
 from bench.turns import Turn
@@ -103,7 +103,7 @@ async def flowing(running: Running, plan: Plan) -> None:
         results.resident.append(process.resident())
 
 
-def round_of(pair: Sequence[tuple[Start, Results]], plan: Plan) -> None:
+async def round_of(pair: Sequence[tuple[Start, Results]], plan: Plan) -> None:
     """One round of the hop and one subject, in new processes for each kind of request.
 
     One stays a little faster or slower than its twin for life; and texts of one kind of request that wait to be made
@@ -111,8 +111,11 @@ def round_of(pair: Sequence[tuple[Start, Results]], plan: Plan) -> None:
     """
     for measure in (small, large, flowing):
         with contextlib.ExitStack() as stack:
-            running = [(stack.enter_context(start()), results) for start, results in pair]
-            uvloop.run(measure(running, plan))
+            running = [
+                (await asyncio.to_thread(stack.enter_context, start()), results) for start, results in pair
+            ]
+            with peers.awake():
+                await measure(running, plan)
             for process, results in running:
                 results.starts.append(process.start)
 
@@ -132,26 +135,35 @@ def machine() -> str:
     return f"Python {platform.python_version()}, {packages}; {os.cpu_count()} cores, {platform.machine()}.\n"
 
 
-def main() -> int:
-    chosen = options()
+async def run(chosen: argparse.Namespace, core: int) -> tuple[list[Results], load.Streams]:
+    """All rounds; the streams are those of the provider alone."""
     plan = QUICK if chosen.quick else FULL
     count = chosen.rounds or plan.rounds
-    core, other = subjects.cores()
-    os.sched_setaffinity(0, {other})
-    with subjects.upstream(other) as upstream:
-        direct = uvloop.run(streams(upstream, Turn(), plan.events))
-        hop = partial(subjects.hop, "hop", core, upstream.port)
+    async with peers.provider() as port:
+        with peers.awake():
+            direct = await load.streams(
+                port, lambda: 0.0, Turn(), streams=STREAMS, events=plan.events, gap=GAP
+            )
+        hop = partial(subjects.hop, "hop", core, port)
         measured = []
-        for name, start in choose(chosen, core, upstream.port).items():
-            with start():
-                pass  # a first start compiles, and is not counted
+        for name, start in choose(chosen, core, port).items():
+            with contextlib.ExitStack() as stack:
+                # A first start compiles, and is not counted.
+                await asyncio.to_thread(stack.enter_context, start())
             measured.append((start, Results(name, Results("hop"))))
         for number in range(count):
             for start, results in measured:
                 print(f"round {number + 1} of {count}: {results.name}", file=sys.stderr, flush=True)
                 pair = [(hop, results.hop or results), (start, results)]
-                round_of(pair if number % 2 else pair[::-1], plan)
-    others = [results for _, results in measured]
+                await round_of(pair if number % 2 else pair[::-1], plan)
+    return [results for _, results in measured], direct
+
+
+def main() -> int:
+    chosen = options()
+    core, other = subjects.cores()
+    os.sched_setaffinity(0, {other})
+    others, direct = uvloop.run(run(chosen, core))
     judged = list(report.verdicts(others[0], direct))
     text = f"\n{report.table(others)}\n{report.budgets(judged)}\n{machine()}"
     print(text)

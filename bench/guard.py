@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 import uvloop
 
-from bench import load, subjects
+from bench import load, peers, subjects
 from bench.turns import Turn
 from gateway import settings as configuration
 from gateway.core.adapter import RequestAdapter
@@ -244,30 +244,27 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def ratios(file: str, core: int, upstream_port: int, rounds: int) -> dict[str, list[float]]:
+async def ratios(file: str, core: int, rounds: int) -> dict[str, list[float]]:
     """CPU of the gateway in that of the hop, round by round."""
     found: dict[str, list[float]] = {"recorded": [], "not recorded": [], "event": []}
-    for number in range(rounds):
-        for name in ("recorded", "not recorded", "event"):
-            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-            record = str(name != "not recorded").lower()
-            with ExitStack() as stack:
-                hop = stack.enter_context(subjects.hop("hop", core, upstream_port))
-                gateway = stack.enter_context(
-                    subjects.gateway(
-                        "gateway",
-                        core,
-                        upstream_port,
-                        "gateway",
-                        GATEWAY_CONFIG=file,
-                        GATEWAY_RECORD_BODIES=record,
-                    )
-                )
-                pair = [hop, gateway]
-                took = uvloop.run(
-                    flowing(pair, 60 if rounds == 1 else 200) if name == "event" else plain(pair, 6)
-                )
-            found[name].append(took[1] / took[0])
+    async with peers.provider() as port:
+        for number in range(rounds):
+            for name in found:
+                print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
+                settings = {
+                    "GATEWAY_CONFIG": file,
+                    "GATEWAY_RECORD_BODIES": str(name != "not recorded").lower(),
+                }
+                with ExitStack() as stack:
+                    start = partial(asyncio.to_thread, stack.enter_context)
+                    pair = [
+                        await start(subjects.hop("hop", core, port)),
+                        await start(subjects.gateway("gateway", core, port, "gateway", **settings)),
+                    ]
+                    with peers.awake():
+                        events = 60 if rounds == 1 else 200
+                        took = await (flowing(pair, events) if name == "event" else plain(pair, 6))
+                found[name].append(took[1] / took[0])
     return found
 
 
@@ -279,8 +276,7 @@ def main() -> int:
     with configured() as file:
         first, own = own_part(loaded(file))
         late = uvloop.run(held(file, core, 30 if chosen.quick else 200))
-        with subjects.upstream(other) as upstream:
-            found = ratios(file, core, upstream.port, rounds)
+        found = uvloop.run(ratios(file, core, rounds))
     size = len(conversation()) >> 10
     told = [
         (
