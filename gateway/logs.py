@@ -65,7 +65,7 @@ class InteractionWriter:
         if self._silent:
             return
         if self._pretty:
-            sys.stdout.write("".join(map(self._line, lines)))
+            sys.stdout.write(_readable("".join(map(self._line, lines))))
         else:
             sys.stdout.write(_json_lines(lines).decode())
         sys.stdout.flush()

@@ -13,7 +13,8 @@ from gateway.core.strict import load
 from gateway.core.view import Path
 
 _T = TypeVar("_T")
-_HEAD, _TRIES = 64, 8
+_HEAD = 64
+"""Bytes by which a history is found in its body."""
 Pieces = tuple[bytes, Sequence[bytes], bytes]
 """What stands before a history, its elements, each but the first with the separator before it, and what follows it."""
 _ELEMENT = b"0"
@@ -23,7 +24,7 @@ _ESCAPE = b"\\u00"
 
 
 class Place(NamedTuple):
-    """Where a history is: in the body, unless it is short or hard to find there; then it is a document of its own."""
+    """Where a history is: in the body, unless it is short or may be elsewhere, too; then it is a document of its own."""
 
     document: bytes
     start: int
@@ -68,8 +69,8 @@ class Conversation:
         rest = body[:first] + body[last:]
         read = load(decoder, rest)
         name = str(self.history[-1])
-        history = bytes(read[name] if isinstance(read, dict) else getattr(read, name))
-        if not (rest.startswith(history, start) and _is_only(rest, history[:_HEAD], start)):
+        history = bytes(read.get(name, b"") if isinstance(read, dict) else getattr(read, name))
+        if _find(rest, history) != start:
             return None
         end = start + len(history) + last - first
         self._found = Place(body, start, end)
@@ -153,30 +154,20 @@ class Conversation:
         kind = type(self), self.history
         document, start, end = self._place
         try:
-            if self._is_new(document, start, end):
+            if document is self.body and len(self.history) == 1 and not self._recalled:
                 HISTORIES.note(kind, document, start)
             return HISTORIES.read(kind, document, self.read_element, start, end, self._recalled)
         except RecursionError:  # how deep is too deep depends on who asks
             raise BadRequest("The request body is nested too deeply.") from None
 
-    def _is_new(self, document: bytes, start: int, end: int) -> bool:
-        """Whether it is certain where in the body the history is, and was not known."""
-        if self._recalled or document is not self.body or len(self.history) != 1:
-            return False
-        return _is_only(document, document[start : min(end, start + _HEAD)], start)
-
-
-def _is_only(document: bytes, head: bytes, start: int) -> bool:
-    """Whether what begins so is there and nowhere else, be it in another member or an earlier one of the same name."""
-    return bool(head) and document.find(head) == start and document.find(head, start + 1) < 0
-
 
 def _find(body: bytes, array: bytes) -> int:
-    """Return where in a body an array is; -1: not soon found. To search for all of it would take longer than to read it."""
+    """Return where in a body an array is; -1: nowhere, or what begins so is there twice, so that it may be another one.
+
+    Be that in another member, or in an earlier one of the same name.
+    """
     head = array[:_HEAD]
-    start = body.find(head)
-    for _ in range(_TRIES):
-        if start < 0 or body.startswith(array, start):
-            return start
-        start = body.find(head, start + 1)
-    return -1
+    start = body.find(head) if head else -1
+    if start < 0 or not body.startswith(array, start) or body.find(head, start + 1) >= 0:
+        return -1
+    return start

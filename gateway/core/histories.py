@@ -6,7 +6,7 @@ reading them. What is remembered depends on those bytes alone, so it is the same
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.core.edit import spans
@@ -39,6 +39,7 @@ class Log:
         "_calls",
         "_ends",
         "_marks",
+        "_texts",
         "inherited",
         "names",
         "opening",
@@ -61,6 +62,7 @@ class Log:
         """Its elements, each but the first with the separator before it; the same objects at every turn."""
         self.inherited = 0
         """How many of its elements were read for an earlier history."""
+        self._texts = 0  # of all results, and the results themselves
         self._calls: list[tuple[str, str]] = []
         self._ends: list[int] = []
         self._marks: list[tuple[int, int, int]] = []  # of all three, after each element
@@ -71,7 +73,8 @@ class Log:
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, roughly: the history is in it twice, and more than that of tiny elements."""
-        return 2 * len(self.prefix) + _EACH * (len(self._ends) + len(self._calls) + len(self.results))
+        parts = len(self._ends) + len(self._calls) + len(self.references) + self._texts
+        return 2 * len(self.prefix) + _EACH * parts
 
     @property
     def known(self) -> int:
@@ -93,6 +96,7 @@ class Log:
             self.opening = begin
         self.pieces.append(document[start + (self.known or begin) : start + end])
         self._ends.append(end)
+        self._texts += _count(self.results[self._marks[-1][1] if self._marks else 0 :])
         self._marks.append((len(self._calls), len(self.results), len(self.references)))
 
     def begin(self, place: int) -> int:
@@ -126,6 +130,7 @@ class Log:
         )  # its own
         log.results, log.pieces, log.opening = self.results[:results], self.pieces[:count], self.opening
         log.references = self.references[:references]
+        log._texts = self._texts if count == len(self) else _count(log.results)
         log.names = {id_ or f"\n{name}": name for id_, name in log._calls}  # its own
         return log
 
@@ -242,6 +247,10 @@ class Histories:
             self._size -= logs.pop(0).size
             if not logs:
                 del self._alike[oldest]
+
+
+def _count(results: Sequence[ToolResult]) -> int:
+    return sum(1 + len(result.texts) for result in results)
 
 
 def _read(log: Log, document: bytes, start: int, end: int, take: Take) -> Log:

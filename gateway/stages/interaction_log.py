@@ -35,9 +35,10 @@ _Line: Any = msgspec.defstruct(
     "_Line",
     [
         *((name, Any) for name in _SAID),
-        *((name, Any, None) for name in ("unreadable", "unknown", "timestamp")),
+        *((name, Any, None) for name in ("unreadable", "unknown")),
         ("event", str, "interaction"),
         ("level", str, "info"),
+        ("timestamp", Any, None),
     ],
     gc=False,
 )

@@ -8,6 +8,7 @@ there already.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
@@ -27,7 +28,9 @@ _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between tries."""
 _BATCH = 500
 _MUCH = 4 << 20
-"""Bytes that are committed at once."""
+"""Bytes that are committed at once, of what records don't share."""
+_MOST = 16 << 20
+"""Bytes of a batch when all of it is written out, as it is in a spill file."""
 _DELAY = 0.1
 """Seconds until what was handed over is committed."""
 _LAST_TRY = 2.0
@@ -71,7 +74,8 @@ class Journal:
         self._folder = folder
         self._worker = worker
         self._limit = limit
-        self._queue: deque[tuple[Entry, int, float]] = deque()
+        self._queue: deque[tuple[Entry, int, int, float]] = deque()
+        self._whole = 0  # bytes of what waits, if all of it were written out
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -104,7 +108,7 @@ class Journal:
     @property
     def lag(self) -> float:
         """Seconds for which the oldest entry has waited."""
-        return monotonic() - self._queue[0][2] if self._queue else 0.0
+        return monotonic() - self._queue[0][3] if self._queue else 0.0
 
     async def open(self) -> None:
         """Open the spill file, and begin: with what workers that have died left in theirs."""
@@ -117,9 +121,10 @@ class Journal:
         now = monotonic()
         entries: list[Entry] = [*starts, *records]
         for entry in entries:
-            size = _size(entry)
-            self._queue.append((entry, size, now))
+            size, whole = _size(entry), _whole(entry)
+            self._queue.append((entry, size, whole, now))
             self.size += size
+            self._whole += whole
         self.pending += len(records)
         if self._full:
             self._wake.set()
@@ -129,7 +134,7 @@ class Journal:
     @property
     def _full(self) -> bool:
         """Whether as much waits as is committed at once."""
-        return len(self._queue) >= _BATCH or self.size > _MUCH
+        return len(self._queue) >= _BATCH or self.size > _MUCH or self._whole > _MOST
 
     def _wake_soon(self) -> None:
         if self._timer is None:
@@ -189,13 +194,20 @@ class Journal:
                 spill.close()
 
     async def _flush(self) -> None:
-        count = min(_BATCH, len(self._queue))
-        batch = [self._queue[index][0] for index in range(count)]
+        batch: list[Entry] = []
+        whole = 0
+        for entry, _, size, _ in islice(self._queue, _BATCH):
+            if batch and whole + size > _MOST:
+                break
+            batch.append(entry)
+            whole += size
         starts, records = _sorted(batch)
         await self._store(starts, records)
         self.pending -= len(records)
-        for _ in range(count):
-            self.size -= self._queue.popleft()[1]
+        for _ in batch:
+            _, size, whole, _ = self._queue.popleft()
+            self.size -= size
+            self._whole -= whole
 
     async def _store(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
         """Commit, or spill; returns when it is done."""
@@ -320,6 +332,14 @@ def _size(entry: Entry) -> int:
         if body is not None:
             size += body.size
     return size
+
+
+def _whole(entry: Entry) -> int:
+    """Return how much is written out of an entry, roughly: a request may be in it twice."""
+    if isinstance(entry, Started):
+        return _OVERHEAD
+    requests = (entry.request is not None) + (entry.forwarded is not None)
+    return _OVERHEAD + requests * entry.request_bytes + (entry.response_bytes if entry.response else 0)
 
 
 def _sorted(entries: Sequence[Entry]) -> tuple[list[Started], list[Record]]:

@@ -24,6 +24,8 @@ Entry = Started | Record
 _HEAD = struct.Struct("<II")
 _SYNC = 1.0
 """Seconds between two times that the file is forced to the disk."""
+_MUCH = 16 << 20
+"""Bytes that are read at once: the entries of one transaction."""
 _SUFFIX = ".spill"
 _encode = msgspec.msgpack.Encoder().encode
 _KINDS: dict[int, msgspec.msgpack.Decoder[Entry]] = {
@@ -81,12 +83,13 @@ class Spill:
         self.size += len(whole)
 
     def read(self, position: int, count: int) -> tuple[list[Entry], int]:
-        """Return up to ``count`` entries from a position on, and where the next one begins.
+        """Return up to ``count`` entries from a position on, fewer of large ones, and where the next one begins.
 
         No entries: nothing more can be read; if the position is not the end, the rest is damaged.
         """
         entries: list[Entry] = []
-        while len(entries) < count:
+        start = position
+        while len(entries) < count and position - start < _MUCH:
             head = os.pread(self._file, _HEAD.size, position)
             if len(head) < _HEAD.size:
                 break

@@ -268,3 +268,50 @@ def test_a_short_body_or_one_with_its_history_twice_is_edited_as_a_whole(monkeyp
         assert request.encode() == edit(body, {("model",): b'"n"'})
         assert request.sent_pieces is None
         assert request.inherited == 0
+
+
+def test_a_count_whose_subject_is_a_request_of_its_own_is_not_taken_for_the_one_beside_it(monkeypatch):
+    monkeypatch.setattr(conversation, "HISTORIES", Histories())
+    match = PROVIDERS["gemini"].match("POST", "/v1beta/models/x:countTokens")
+
+    def count(body: bytes) -> RequestAdapter:
+        request: RequestAdapter = match.endpoint.request(body, match.params)
+        return request
+
+    contents = orjson.dumps([element("gemini", number) for number in range(31)])
+    assert len(count(b'{"contents":%b}' % contents).tool_results) == 31
+    own = orjson.dumps([element("gemini", 99)])
+    request = count(b'{"contents":%b,"generateContentRequest":{"contents":%b}}' % (contents, own))
+    assert [result.path[:2] for result in request.tool_results] == [("generateContentRequest", "contents")]
+    request.set_tool_result(request.tool_results[0], "gone")
+    assert b"result 99" not in request.encode()
+
+
+def test_what_stands_where_a_history_was_need_not_be_one(monkeypatch):
+    monkeypatch.setattr(conversation, "HISTORIES", Histories())
+    before = b'{"systemInstruction":{"parts":[{"text":"%b"}]},' % (b"s" * 300)
+    contents = orjson.dumps([element("gemini", number) for number in range(31)])
+    assert len(read("gemini", before + b'"contents":%b}' % contents).tool_results) == 31
+    assert read("gemini", before + b'"Contents":%b}' % contents).tool_results == ()
+
+
+def test_an_array_that_stands_twice_is_cut_and_edited_where_the_history_is(monkeypatch):
+    body = written("chat", 30)
+    array = body[body.index(b"[") : body.index(b"]") + 1]
+    twice = b'{"model":"m","z":"%b","tools":%b,"messages":%b}' % (b"z" * 300, array, array)
+    outcomes = []
+    for primed in (False, True):
+        monkeypatch.setattr(conversation, "HISTORIES", Histories())
+        if primed:
+            before = b'{"model":"m","z":"%b","tools":%b,"messages":%b}' % (
+                b"z" * 300,
+                b"[" + b"1," * (len(array) // 2 - 1) + b"1]",
+                array,
+            )
+            _ = read("chat", before).tool_results
+        request = read("chat", twice)
+        request.set(("tools", 3), 1)
+        assert request.encode() == edit(twice, {("tools", 3): b"1"})
+        outcomes.append(outcome("chat", twice))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][2][0].endswith(b'"messages":[')

@@ -144,6 +144,20 @@ def test_the_memory_is_bounded():
     assert histories._size == size, "nor one of which that is true once its tiny elements are apart"
 
 
+def test_many_small_texts_count_for_what_they_take():
+    histories = Histories()
+
+    def take(place: int, element: bytes, log: Log) -> None:
+        texts = tuple(Text("b", ("m", place, number)) for number in range(1000))
+        log.results.append(ToolResult("", "", False, ("m", place), texts))
+
+    first = histories.read(KIND, written(turns(30)), take)
+    assert first.size > 60 * 1000 * 150
+    again = histories.read(KIND, written(turns(31)), take)
+    assert again.size == histories.read(KIND, written(turns(31)), take).size > first.size
+    assert first.first(10).size < first.size / 5
+
+
 elements = st.lists(
     st.one_of(
         st.integers(0, 5).map(call),

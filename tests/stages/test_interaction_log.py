@@ -22,7 +22,9 @@ from gateway.core.view import (
     ToolCallDelta,
     Usage,
 )
+from gateway.logs import InteractionWriter
 from gateway.providers.openai.chat_request import ChatRequest
+from gateway.settings import Log
 from gateway.stages.interaction_log import InteractionLog, record
 
 
@@ -316,3 +318,37 @@ async def test_a_text_that_can_not_be_made_is_left_for_later(stored):
     found = await row(stored, i)
     assert found.text == ""
     assert bytes(found.request) == BODY
+
+
+def line(**fields):
+    i = interaction()
+    for name, value in fields.items():
+        setattr(i, name, value)
+    written = []
+    stage(lambda *_: None, written.extend)._write([stage(lambda *_: None)._told(i)[1]])
+    return written[0]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_whatever_a_client_sent_costs_no_line(form, capsys):
+    odd = {"a\ud800": "b\udfff"}
+    lines = [
+        line(),
+        line(client="x\ud800", requested_model="\udcff", unknown={"event\ud800": 1}, price=odd),
+        line(),
+    ]
+    InteractionWriter(Log(format=form))(lines)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 3
+    if form == "json":
+        decoded = [msgspec.json.decode(each) for each in told]
+        assert decoded[1]["client"] == "x\\ud800"
+        assert decoded[1]["unknown"] == {"event\\ud800": 1}
+        assert list(decoded[0])[-3:] == ["event", "level", "timestamp"]
+        assert decoded[0]["started_at"] == decoded[0]["timestamp"] == "2023-11-14T22:13:20.500000Z"
+        assert decoded[0]["saved"] == {"toon": None, "model_optimization": None, "cache": None}
+
+
+def test_a_silent_log_writes_nothing(capsys):
+    InteractionWriter(Log(level="warning"))([line()])
+    assert capsys.readouterr().out == ""

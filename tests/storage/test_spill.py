@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from gateway.core.record import Body
+from gateway.storage import spill as spill_module
 from gateway.storage.spill import Spill, SpillFull, of_worker, orphans
 from tests.storage.entries import record, started
 
@@ -138,3 +140,15 @@ def test_a_file_that_can_not_be_forced_to_the_disk_holds_nothing_of_it(spill, mo
     monkeypatch.undo()
     assert (spill.size, spill.path.stat().st_size) == (size, size)
     assert [entry.id for entry in everything(spill)] == ["a"]
+
+
+def test_large_entries_are_read_a_few_at_a_time(spill, monkeypatch):
+    monkeypatch.setattr(spill_module, "_MUCH", 5000)
+    entries = [record(request=Body(b"x" * 2000)) for _ in range(10)]
+    spill.append(entries)
+    read, position = [], 0
+    for _ in range(4):
+        found, position = spill.read(position, 500)
+        assert len(found) == 3 or position == spill.size
+        read += found
+    assert read == entries

@@ -209,6 +209,8 @@ class StreamGenerateContentRequest(GenerateContentRequest):
 class CountTokensRequest(GenerateContentRequest):
     """A request to ``:countTokens``, whose subject may be a whole request of its own."""
 
+    history: Path = ()  # only the body says which; until then nothing can be known of it
+
     def __init__(
         self, body: bytes, params: Mapping[str, str] | None = None, quirks: Quirks = DEFAULT_QUIRKS
     ) -> None:
