@@ -1,10 +1,12 @@
 """What a request says, as the structs that its route declares; whatever does not fit is a 400 that says where."""
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import inspect
 
 from gateway.console.refusals import Refusal
 
@@ -15,6 +17,10 @@ _UNKNOWN = re.compile(
 _MISSING = re.compile(
     r"Object missing required field `(?P<name>.*?)`(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL
 )
+
+
+_STEP = re.compile(r"[^.\[\]]+|\[[^\]]*\]")
+"""One step of the way to a place."""
 
 
 def read_query(kind: type[msgspec.Struct] | None, text: str) -> Any:
@@ -64,16 +70,34 @@ def _convert(value: Any, kind: type[msgspec.Struct], *, strict: bool) -> Any:
     try:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise _refused(str(error)) from None
+        raise _refused(str(error), kind) from None
 
 
-def _refused(said: str) -> Refusal:
+def _refused(said: str, kind: type[msgspec.Struct]) -> Refusal:
     """Return the complaint of the decoder as a sentence, and the place apart from it."""
     for pattern, sentence in ((_UNKNOWN, "There is no such field."), (_MISSING, "It must be there.")):
         if match := pattern.fullmatch(said):
             return Refusal(400, sentence, ".".join(part for part in (match["place"], match["name"]) if part))
     what, _, place = said.partition(" - at `$")
-    return Refusal(400, what.replace("`", "") + ".", place.rstrip("`").lstrip("."))
+    place = place.rstrip("`").lstrip(".")
+    if choices := list(_choices(inspect.type_info(kind), _STEP.findall(place))):
+        what = f"{what}: it is one of {', '.join(choices)}"
+    return Refusal(400, what.replace("`", "") + ".", place)
+
+
+def _choices(of: inspect.Type, steps: Sequence[str]) -> Iterator[str]:
+    """Yield the words that are taken at a place, if only some are."""
+    if isinstance(of, inspect.UnionType):
+        for each in of.types:
+            yield from _choices(each, steps)
+    elif isinstance(of, inspect.LiteralType) and not steps:
+        yield from map(str, of.values)
+    elif isinstance(of, inspect.StructType) and steps:
+        for field in of.fields:
+            if field.encode_name == steps[0]:
+                yield from _choices(field.type, steps[1:])
+    elif isinstance(of, inspect.ListType | inspect.VarTupleType) and steps:
+        yield from _choices(of.item_type, steps[1:])
 
 
 def _check_texts(value: Any, place: str = "") -> None:

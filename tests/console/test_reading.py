@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.console.reading import read_body, read_query
 from gateway.console.refusals import Refusal
+from gateway.core.entities import ToolInvocationPolicy, TrustedDataPolicy
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -101,3 +102,40 @@ def test_whatever_comes_is_read_or_refused(data):
             read()
         except Refusal as refusal:
             assert refusal.status == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "path", "choices"),
+    [
+        (
+            ToolInvocationPolicy,
+            b'{"tool":"t","action":"nope"}',
+            "action",
+            ("block_always", "require_approval"),
+        ),
+        (TrustedDataPolicy, b'{"tool":"t","action":"block"}', "action", ("mark_as_trusted", "block_always")),
+        (
+            ToolInvocationPolicy,
+            b'{"tool":"t","action":"block_always","conditions":[{"key":"a","operator":"is","value":1}]}',
+            "conditions[0].operator",
+            ("equal", "regex", "exists"),
+        ),
+        (
+            ToolInvocationPolicy,
+            b'{"tool":"t","action":"block_always","mode":"off"}',
+            "mode",
+            ("enforce", "shadow"),
+        ),
+    ],
+)
+def test_a_word_that_is_none_of_some_is_told_which(kind, body, path, choices):
+    with pytest.raises(Refusal) as refused:
+        read_body(kind, body)
+    assert refused.value.path == path
+    _, _, said = refused.value.message.partition(": it is one of ")
+    assert set(choices) <= set(said.removesuffix(".").split(", "))
+
+
+def test_of_parameters_too():
+    with pytest.raises(Refusal, match=r"^Invalid enum value 'colour': it is one of .*agent"):
+        read_query(Query, "by=colour")
