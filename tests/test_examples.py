@@ -130,7 +130,7 @@ CODING = [
     refused(NETWORK, "shell", command=["bash", "-lc", "cd /tmp; wget http://a.example"]),
     refused(NETWORK, "exec_command", cmd="gh issue view 12"),
     refused(SECRET, "Grep", pattern=".", glob=".env"),
-    refused(SECRET, "view_image", path="/home/ann/.ssh/id_rsa"),
+    refused(SECRET, "view_image", path="/repo/.ssh/id_rsa"),
     refused(SECRET, "read_many_files", paths=["README.md", ".env"]),
     refused(SECRET, "shell", commands=["ls", "cat ~/.netrc"]),
     refused(GONE, "shell", command=["sudo", "id"]),
