@@ -197,7 +197,10 @@ class RequestAdapter(Conversation):
 
     @classmethod
     def compose(cls, model: str, prompt: Prompt) -> bytes:
-        """Return the body of a plain request, not streamed."""
+        """Return the body of a plain request, not streamed.
+
+        Only wires by which a model can be asked have it; ``Endpoint.composes`` says whether this one does.
+        """
         raise NotImplementedError
 
 
@@ -225,7 +228,11 @@ class OpaqueRequest(RequestAdapter):
 
 
 class ResponseAdapter:
-    """Reads one response frame by frame, and can end it differently."""
+    """Reads one response frame by frame, and can end it differently.
+
+    A subclass has what its endpoint needs: nobody refuses an embedding, and an answer without a stream can't break off
+    in one. So none of the three below is abstract; one that is missing, and called, fails closed.
+    """
 
     keep_alive: ClassVar[bytes] = b": keep-alive\n\n"
     """What this wire's clients accept between two events while nothing flows."""

@@ -6,6 +6,7 @@ and whole bodies are read here, server-sent events in ``sse.py``, a growing JSON
 ``framing.py`` chooses.
 """
 
+from abc import ABC, abstractmethod
 from enum import IntEnum
 from typing import ClassVar
 
@@ -39,7 +40,7 @@ class Frame(msgspec.Struct, gc=False):
     shape: Shape = Shape.REGULAR
 
 
-class Framer:
+class Framer(ABC):
     """Cuts one response into frames."""
 
     __slots__ = ("complete", "limit", "overflow", "pending")
@@ -61,25 +62,25 @@ class Framer:
         """Whether the answer is one frame."""
         return False
 
+    @abstractmethod
     def feed(self, chunk: bytes) -> list[Frame]:
         """Take bytes, return the frames that they complete."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> list[Frame]:
         """Return what is left when the input has ended, as a last frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drain(self) -> bytes:
         """Give up: return the bytes of the unfinished frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wrap(self, data: bytes, event: str = "", *, first: bool = False) -> bytes:
         """Frame a payload of ours; ``first``: nothing has been sent before it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, *, first: bool = False) -> bytes:
         """Return what closes a response that we end ourselves."""
-        raise NotImplementedError
 
     def keep_alive(self, comment: bytes) -> bytes:
         """Return what may be sent between two frames while nothing flows; ``comment`` is the SSE form."""
@@ -181,3 +182,12 @@ class OpaqueFramer(Framer):
     def close(self) -> list[Frame]:
         self.complete = True
         return []
+
+    def drain(self) -> bytes:
+        return b""
+
+    def wrap(self, data: bytes, event: str = "", *, first: bool = False) -> bytes:
+        return data
+
+    def end(self, *, first: bool = False) -> bytes:
+        return b""

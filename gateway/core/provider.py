@@ -198,7 +198,7 @@ class Provider:
         return request.with_header("Authorization", f"Bearer {secret}")
 
     def error(self, error: GatewayError, endpoint: Endpoint | None) -> bytes:
-        """Return our error as a body of this endpoint."""
+        """Return our error as a body of this endpoint. Each provider has it; a row of data is none by itself."""
         raise NotImplementedError
 
     def error_status(self, error: GatewayError) -> int:

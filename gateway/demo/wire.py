@@ -4,6 +4,7 @@ import random
 import re
 import string
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ class Target(msgspec.Struct, frozen=True):
     sse: bool = True
 
 
-class Wire:
+class Wire(ABC):
     """One request in one wire format, and every way to answer it."""
 
     stream_type = "text/event-stream; charset=utf-8"
@@ -42,26 +43,26 @@ class Wire:
         self.created = int(time.time())
         self.ask = self.read()
 
+    @abstractmethod
     def read(self) -> Ask:
         """Find in the body what a scenario depends on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def whole(self, script: Script) -> bytes:
         """Return the body of an answer that is not streamed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def frames(self, script: Script) -> Iterator[bytes]:
         """Yield the stream, one write each; the first comes before the model has said anything."""
-        raise NotImplementedError
 
     def headers(self) -> Mapping[str, str]:
         """Return the vendor's headers of any answer."""
         return {}
 
     @classmethod
+    @abstractmethod
     def error(cls, status: int, message: str = "") -> tuple[bytes, Mapping[str, str]]:
         """Return the vendor's body of an error, and its headers."""
-        raise NotImplementedError
 
 
 class Template:
