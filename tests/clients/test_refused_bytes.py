@@ -13,6 +13,7 @@ from tests.harness.upstream import (
     ScriptStep,
     begin,
     call,
+    chunk,
     finish,
     head,
     last,
@@ -94,6 +95,19 @@ async def test_no_byte_of_a_refused_body(gated, name):
     assert_refused(got.raw)
     assert orjson.loads(got.response.body)
     assert int(got.response.header("content-length")) == len(got.response.body)
+
+
+@pytest.mark.parametrize("label", ['APPLICATION/JSON;Charset="UTF-8"', "text/plain"])
+@pytest.mark.parametrize("name", WHOLE)
+async def test_a_refused_body_is_labelled_as_what_the_gateway_wrote(gated, name, label):
+    """Some clients know JSON by its lower case alone; an answer that passes keeps its label."""
+    dialect = DIALECTS[name]
+    for tool, expected in (("canary_tool", ["application/json"]), ("allowed_tool", [label])):
+        body = dialect.whole(tool=tool)
+        answer = [head(sse=False, media_type=label, length=len(body)), chunk(body)]
+        got, _ = await gated.ask(dialect.request(stream=False), answer, dialect=dialect)
+        assert [value for key, value in got.response.headers if key == "content-type"] == expected
+        assert (b"canary_arg" in got.raw) is (tool == "allowed_tool")
 
 
 @each_split
