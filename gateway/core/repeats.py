@@ -24,7 +24,6 @@ class Repeats:
         "_head",
         "_limit",
         "_lines",
-        "_padded",
         "_padding",
         "_parts",
         "_patience",
@@ -41,9 +40,8 @@ class Repeats:
         self._parts: list[bytes] = []
         self._at = 0
         self._lines = 0
-        self._padded: list[int] = []
-        self.padded = False
-        """Chunks differ in more than their text."""
+        self.padded: list[int] = []
+        """Where chunks differ beside their text: which of their parts are padding."""
         self._patience = _PATIENCE
 
     @property
@@ -65,15 +63,14 @@ class Repeats:
         at = parts.index(string)
         if at % 2 == 0 or parts[at + 1].lstrip().startswith(b":"):
             return  # structure, or a key
-        self._padded = [
+        self.padded = [
             n
             for n in range(3, len(parts), 2)
             if parts[n - 2] in self._padding and parts[n - 1].strip() == b":"
         ]
-        self.padded = bool(self._padded)
-        self._head = b'"'.join(parts[: min([at, *self._padded])]) + b'"'
+        self._head = b'"'.join(parts[: min([at, *self.padded])]) + b'"'
         self._tail = b'"' + b'"'.join(parts[at + 1 :])
-        for n in (at, *self._padded):
+        for n in (at, *self.padded):
             parts[n] = b""
         self._at = at
         self._parts = parts
@@ -88,7 +85,7 @@ class Repeats:
         head = self._head
         if not head or not chunk.startswith(head) or b"\\" in chunk or len(chunk) > self._limit:
             return ""
-        if self._padded:
+        if self.padded:
             string = self._between_padding(chunk)
         else:
             tail = self._tail
@@ -112,7 +109,7 @@ class Repeats:
             return b""
         string = parts[self._at]
         parts[self._at] = b""
-        for n in self._padded:
+        for n in self.padded:
             if not (parts[n].isalnum() or not parts[n]):
                 return b""
             parts[n] = b""
