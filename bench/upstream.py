@@ -27,6 +27,7 @@ HEADERS = (
     b"x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 29999980\r\n"
     b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 0s\r\n"
 )
+ANSWERING = "gpt-4o-mini-2024-07-18"  # whoever is asked for; it has a price, so that answers are priced
 COUNTS = {
     "prompt_tokens": 24,
     "completion_tokens": 96,
@@ -49,7 +50,7 @@ def whole() -> bytes:
             "id": "chatcmpl-0123456789abcdefghijklmnopqrs",
             "object": "chat.completion",
             "created": 1704067200,
-            "model": "bench",
+            "model": ANSWERING,
             "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
             "usage": COUNTS,
             "service_tier": "default",
@@ -66,13 +67,13 @@ def event(data: bytes) -> bytes:
 
 
 def chunk(delta: dict | None, *, finish: str | None = None, usage: dict | None = None) -> bytes:
-    """One chat completion chunk of about 235 bytes; the one with the usage has no choices."""
+    """One chat completion chunk of about 250 bytes; the one with the usage has no choices."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     body = {
         "id": "chatcmpl-0123456789abcdefghijklmnopqrs",
         "object": "chat.completion.chunk",
         "created": 1704067200,
-        "model": "bench",
+        "model": ANSWERING,
         "system_fingerprint": "fp_0123456789",
         "choices": [] if delta is None else [choice],
     }
