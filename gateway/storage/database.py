@@ -35,6 +35,10 @@ _DISTRUST = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CORRUPT, 
 _UNUSABLE = (OSError, SQLAlchemyError, sqlite3.DatabaseError, NewerDatabase, TypeError, ValueError)
 """What opening one may raise; the last two: options of its URL that its driver does not take."""
 
+# CPython before 3.12 raises and catches an AttributeError for every parameter of a type without an adapter.
+sqlite3.register_adapter(type(None), {None: None}.__getitem__)
+sqlite3.register_adapter(bytes, bytes)
+
 
 class DatabaseUnusable(SettingsError):
     """The database can't be opened; the message says why, and it was left as it is."""
