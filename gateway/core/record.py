@@ -4,6 +4,7 @@ A value that is not known is ``None``, never 0. Money is whole nano-dollars. Bod
 before they become part of a record.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -41,6 +42,8 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     @property
     def size(self) -> int:
         """Bytes that are its own."""
+        if not self.messages:
+            return len(self.prefix) + len(self.suffix)
         return len(self.prefix) + sum(map(len, self.messages[self.shared :])) + len(self.suffix)
 
     def __bytes__(self) -> bytes:
@@ -123,7 +126,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     baseline_cost: int | None = None
     """What the requested model would have cost."""
     saved: Saved = NOTHING_SAVED
-    price: dict[str, Any] | None = None
+    price: Mapping[str, Any] | None = None
     """The price that was charged."""
     first_byte_ms: float | None = None
     first_token_ms: float | None = None
@@ -132,10 +135,11 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     context_trusted: bool | None = None
     blocked_tools: tuple[str, ...] = ()
     decisions: list[dict[str, Any]] = []
-    notes: dict[str, Any] = {}
     attempts: int = 0
     request_bytes: int = 0
     response_bytes: int = 0
+    # What a line in the log leaves out comes last.
+    notes: dict[str, Any] = {}
     tools: tuple[str, ...] = ()
     """The names of the tools that the answer calls."""
     text: str = ""

@@ -305,7 +305,7 @@ class Completion:
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls so far, in the order in which they began."""
-        return tuple(partial.call() for partial in self._calls.values())
+        return tuple(partial.call() for partial in self._calls.values()) if self._calls else ()
 
     def parts(self) -> tuple[Part, ...]:
         """Return the answer as a message has it."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,20 +15,16 @@ from gateway.core.record import NOTHING_SAVED, Body, Record, Saved, Started
 from gateway.core.redaction import Redactor
 from gateway.core.search import SEARCHED, searchable
 from gateway.core.stage import Stage
-from gateway.core.view import Usage
 
 Write = Callable[[Sequence[msgspec.Struct]], None]
 Store = Callable[[Sequence[Started], Sequence[Record]], None]
-_NO_USAGE = Usage()
 _SMALL = 2048
 """Bytes of a request that is stored whole: to share so few with the next turn costs more than it saves."""
 _LONGEST = 256
 """Characters of a name that a body says: a database indexes some of them, and takes only so many."""
-_NO_LINE = ("request", "forwarded", "response", "text", "tools", "notes")
-"""Fields of a row that its line leaves out."""
-_SAID = tuple(name for name in Record.__struct_fields__ if name not in _NO_LINE)
-_said = attrgetter(*_SAID)
-_asdict = msgspec.structs.asdict
+_SAID = Record.__struct_fields__[: Record.__struct_fields__.index("notes")]
+"""Fields of a row that its line has, too."""
+_asdict, _astuple = msgspec.structs.asdict, msgspec.structs.astuple
 # A struct is encoded several times as fast as a dictionary is made and encoded.
 _Line: Any = msgspec.defstruct(
     "_Line",
@@ -68,7 +63,7 @@ class InteractionLog(Stage):
         self._bodies = bodies
         self._limit = body_limit
         self._small = min(_SMALL, body_limit)
-        self._redactor = redactor or Redactor()
+        self._redactor = redactor or None  # one without rules is none
         self._not_admitted = 0
         self._dropped = 0
 
@@ -103,7 +98,8 @@ class InteractionLog(Stage):
 
     def _told(self, i: Interaction) -> tuple[Record, msgspec.Struct]:
         row = _row(i)
-        left = self._hide(row, i) if self._redactor else None  # before anything is said of it
+        redactor = self._redactor
+        left = hide(row, i, _bodies(i), redactor) if redactor else None  # before anything is said of it
         line = _line(row, i)
         if self._bodies and i.principal is not None and not i.endpoint.opaque:
             self._add_bodies(row, i, left)
@@ -133,18 +129,17 @@ class InteractionLog(Stage):
             model[:_LONGEST] or None,
         )
 
-    def _hide(self, row: Record, i: Interaction) -> Bodies:
-        return hide(row, i, _bodies(i), self._redactor)
-
     def _add_bodies(self, row: Record, i: Interaction, left: Bodies | None) -> None:
         body, forwarded, response = left or _bodies(i)
-        if self._redactor:
+        if left:
             row.request, row.forwarded = self._split(body, i), self._split(forwarded, i)
         else:
             if i.streamed or len(body) > self._small:
                 # To read a stream, or a conversation, once more for what is new in it would cost far more than to say it now.
                 row.text = _text(i)
-            row.request, row.forwarded = self._asked(body, i), self._sent(forwarded, i)
+            row.request = self._asked(body, i)
+            if forwarded:
+                row.forwarded = self._sent(forwarded, i)
         row.response = self._capped(response) if response else None
 
     def _asked(self, body: bytes, i: Interaction) -> Body | None:
@@ -159,7 +154,7 @@ class InteractionLog(Stage):
     def _sent(self, body: bytes, i: Interaction) -> Body | None:
         """Return a request as it was sent on, which may have the history of the one that came."""
         pieces = i.request.sent_pieces
-        if not body or pieces is None or len(body) > self._limit:
+        if pieces is None or len(body) > self._limit:
             return self._split(body, i)
         return Body(pieces[0], tuple(pieces[1]), pieces[2], len(pieces[1]))
 
@@ -171,6 +166,8 @@ class InteractionLog(Stage):
         return self._capped(*(cut or (body,)))
 
     def _capped(self, prefix: bytes, messages: Sequence[bytes] = (), suffix: bytes = b"") -> Body:
+        if not messages and not suffix:
+            return Body(self._cap(prefix))
         return Body(self._cap(prefix), tuple(map(self._cap, messages)), self._cap(suffix))
 
     def _cap(self, piece: bytes) -> bytes:
@@ -193,60 +190,60 @@ def record(i: Interaction) -> dict[str, Any]:
 
 def _row(i: Interaction) -> Record:
     """Return what is counted of an interaction."""
-    completion = i.completion
-    usage = completion.usage or _NO_USAGE
-    session, session_source = i.session or (None, None)
-    principal = i.principal
-    calls = completion.tool_calls
-    return Record(
+    completion, started = i.completion, i.started
+    row = Record(
         id=i.id,
         started_at=i.started_at,
         provider=i.provider.name,
         endpoint=i.endpoint.name,
-        agent=principal.agent if principal else None,
-        user=i.user or None,
-        team=(principal.team or None) if principal else None,
-        virtual_key=(principal.virtual_key or None) if principal else None,
-        external_agent=i.external_agent or None,
-        session=session and session[:_LONGEST],
-        session_source=session_source,
-        run=i.run or None,
-        client=i.client or None,
-        streamed=i.streamed,
-        requested_model=i.requested_model[:_LONGEST] or None,
-        model=(i.request.model or i.requested_model)[:_LONGEST] or None,
-        response_model=completion.model[:_LONGEST] or None,
-        status=i.status or None,
         outcome=i.outcome,
-        error_kind=i.error_kind,
-        error=i.error.message if i.error else None,
-        finish_reason=completion.finish_reason,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        cache_write_1h_tokens=usage.cache_write_1h_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        usage_source=i.usage_source or ("reported" if completion.usage else "none"),
-        cost=i.cost,
-        baseline_cost=i.baseline_cost,
-        saved=i.saved,
-        price=dict(i.price) if i.price else None,
-        first_byte_ms=_since(i.started, i.first_byte),
-        first_token_ms=_since(i.started, i.first_token),
-        duration_ms=_since(i.started, i.finished),
-        overhead_ms=None if i.overhead is None else int(i.overhead * 1_000_000) / 1000,
-        context_trusted=not i.context_untrusted if principal else None,
-        blocked_tools=i.blocked_tools,
-        parent_id=i.parent_id or None,
-        source=i.source,
-        decisions=[_asdict(decision) for decision in i.decisions] if i.decisions else [],
-        notes=_notes(i) if i.notes or i.unknown else {},
-        attempts=i.attempts,
-        request_bytes=i.request_bytes,
-        response_bytes=i.response_bytes,
-        tools=tuple(dict.fromkeys(call.name for call in calls)) if calls else (),
     )
+    # One by one: to find their places among so many would take a struct longer than all the rest.
+    row.parent_id = i.parent_id or None
+    row.source = i.source
+    row.user = i.user or None
+    row.external_agent = i.external_agent or None
+    row.run = i.run or None
+    row.client = i.client or None
+    row.streamed = i.streamed
+    row.requested_model = i.requested_model[:_LONGEST] or None
+    row.model = (i.request.model or i.requested_model)[:_LONGEST] or None
+    row.response_model = completion.model[:_LONGEST] or None
+    row.status = i.status or None
+    row.error_kind = i.error_kind
+    row.finish_reason = completion.finish_reason
+    row.usage_source = i.usage_source or ("reported" if completion.usage else "none")
+    row.cost, row.baseline_cost, row.saved, row.price = i.cost, i.baseline_cost, i.saved, i.price
+    row.first_byte_ms = _since(started, i.first_byte)
+    row.first_token_ms = _since(started, i.first_token)
+    row.duration_ms = _since(started, i.finished)
+    row.overhead_ms = None if i.overhead is None else int(i.overhead * 1_000_000) / 1000
+    row.blocked_tools = i.blocked_tools
+    row.attempts = i.attempts
+    row.request_bytes = i.request_bytes
+    row.response_bytes = i.response_bytes
+    if i.session:
+        session, row.session_source = i.session
+        row.session = session[:_LONGEST]
+    if principal := i.principal:
+        row.agent = principal.agent
+        row.team = principal.team or None
+        row.virtual_key = principal.virtual_key or None
+        row.context_trusted = not i.context_untrusted
+    if usage := completion.usage:
+        row.input_tokens, row.output_tokens = usage.input_tokens, usage.output_tokens
+        row.cache_read_tokens, row.cache_write_tokens = usage.cache_read_tokens, usage.cache_write_tokens
+        row.cache_write_1h_tokens = usage.cache_write_1h_tokens
+        row.reasoning_tokens = usage.reasoning_tokens
+    if i.error:
+        row.error = i.error.message
+    if i.decisions:
+        row.decisions = [_asdict(decision) for decision in i.decisions]
+    if i.notes or i.unknown:
+        row.notes = _notes(i)
+    if calls := completion.tool_calls:
+        row.tools = tuple(dict.fromkeys(call.name for call in calls))
+    return row
 
 
 def _notes(i: Interaction) -> dict[str, Any]:
@@ -263,11 +260,11 @@ def _bodies(i: Interaction) -> Bodies:
 
 def _line(row: Record, i: Interaction) -> msgspec.Struct:
     """Return a row without bodies as people read it."""
-    line = _Line(*_said(row))
+    line = _Line(*_astuple(row)[: len(_SAID)])
     line.started_at = line.timestamp = datetime.fromtimestamp(row.started_at, UTC)
     line.cost = dollars(row.cost)
     line.baseline_cost = line.cost if row.baseline_cost == row.cost else dollars(row.baseline_cost)
-    line.saved = _NOTHING if row.saved is NOTHING_SAVED else _saved(row.saved)
+    line.saved = _NOTHING if row.saved == NOTHING_SAVED else _saved(row.saved)
     line.blocked_tools = row.blocked_tools or None
     line.unreadable = i.unreadable or None
     line.unknown = row.notes.get("unknown")

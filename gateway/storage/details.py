@@ -1,5 +1,6 @@
 """What is shown of a record, and neither selected nor summed: one JSON value in its row."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ class Details(msgspec.Struct, omit_defaults=True, gc=False):
     error: str | None = None
     finish_reason: str | None = None
     usage_source: str = "none"
-    price: dict[str, Any] | None = None
+    price: Mapping[str, Any] | None = None
     first_byte_ms: float | None = None
     first_token_ms: float | None = None
     overhead_ms: float | None = None

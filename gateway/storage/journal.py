@@ -121,7 +121,7 @@ class Journal:
         now = monotonic()
         entries: list[Entry] = [*starts, *records]
         for entry in entries:
-            size, whole = _size(entry), _whole(entry)
+            size, whole = _sizes(entry)
             self._queue.append((entry, size, whole, now))
             self.size += size
             self._whole += whole
@@ -324,22 +324,21 @@ class Journal:
         spill.clear()
 
 
-def _size(entry: Entry) -> int:
+def _sizes(entry: Entry) -> tuple[int, int]:
+    """Return how much an entry takes, and how much is written out of it, roughly: a request may be in it twice."""
     if isinstance(entry, Started):
-        return _OVERHEAD
-    size = _OVERHEAD + len(entry.text)
-    for body in (entry.request, entry.forwarded, entry.response):
-        if body is not None:
-            size += body.size
-    return size
-
-
-def _whole(entry: Entry) -> int:
-    """Return how much is written out of an entry, roughly: a request may be in it twice."""
-    if isinstance(entry, Started):
-        return _OVERHEAD
-    requests = (entry.request is not None) + (entry.forwarded is not None)
-    return _OVERHEAD + requests * entry.request_bytes + (entry.response_bytes if entry.response else 0)
+        return _OVERHEAD, _OVERHEAD
+    size, whole = _OVERHEAD + len(entry.text), _OVERHEAD
+    if entry.request is not None:
+        size += entry.request.size
+        whole += entry.request_bytes
+    if entry.forwarded is not None:
+        size += entry.forwarded.size
+        whole += entry.request_bytes
+    if entry.response is not None:
+        size += entry.response.size
+        whole += entry.response_bytes
+    return size, whole
 
 
 def _sorted(entries: Sequence[Entry]) -> tuple[list[Started], list[Record]]:
