@@ -60,33 +60,42 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
     def cost(self, usage: Usage) -> int | None:
         """Return nano-dollars; ``None`` where some token has no rate, or no such amount can be."""
-        read = usage.cache_read_tokens or 0
-        read_audio = min(usage.cache_read_audio_tokens or 0, read)
-        written = usage.cache_write_tokens or 0
-        hour = min(usage.cache_write_1h_tokens or 0, written)
-        fresh = usage.input_tokens or 0
-        audio = min(usage.input_audio_tokens or 0, fresh)
-        output = usage.output_tokens or 0
-        reasoning = min(usage.reasoning_tokens or 0, output)
-        spoken = min(usage.output_audio_tokens or 0, output - reasoning)
-        drawn = min(usage.output_image_tokens or 0, output - reasoning - spoken)
-        total = self.request + (usage.web_searches or 0) * self.web_search
+        fresh, output = usage.input_tokens or 0, usage.output_tokens or 0
+        read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+        parts = []  # tokens that have a rate of their own; what is left of each kind comes last
+        if usage.input_audio_tokens:
+            audio = min(usage.input_audio_tokens, fresh)
+            fresh -= audio
+            parts.append((audio, self.input_audio))
+        if usage.cache_read_audio_tokens:
+            audio = min(usage.cache_read_audio_tokens, read)
+            read -= audio
+            parts.append((audio, self.cache_read_audio))
+        if usage.cache_write_1h_tokens:
+            hour = min(usage.cache_write_1h_tokens, written)
+            written -= hour
+            parts.append((hour, self.cache_write_1h))
         for tokens, rate in (
-            (fresh - audio, self.input),
-            (audio, self.input_audio),
-            (read - read_audio, self.cache_read),
-            (read_audio, self.cache_read_audio),
-            (written - hour, self.cache_write),
-            (hour, self.cache_write_1h),
-            (output - reasoning - spoken - drawn, self.output),
-            (reasoning, self.reasoning),
-            (spoken, self.output_audio),
-            (drawn, self.output_image),
+            (usage.reasoning_tokens, self.reasoning),
+            (usage.output_audio_tokens, self.output_audio),
+            (usage.output_image_tokens, self.output_image),
         ):
             if tokens:
+                part = min(tokens, output)
+                output -= part
+                parts.append((part, rate))
+        parts += [
+            (fresh, self.input),
+            (read, self.cache_read),
+            (written, self.cache_write),
+            (output, self.output),
+        ]
+        total = self.request + (usage.web_searches or 0) * self.web_search
+        for count, rate in parts:
+            if count:
                 if rate is None:
                     return None
-                total += tokens * rate
+                total += count * rate
         return known(_nano(total))
 
     def saved_by_cache(self, usage: Usage) -> int | None:
@@ -94,6 +103,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
         read = usage.cache_read_tokens
         if read is None or self.input is None or self.cache_read is None:
             return None
+        if not read:
+            return 0
         return known(_nano(read * (self.input - self.cache_read)))
 
 
@@ -119,7 +130,9 @@ def known(nano: int | None) -> int | None:
 
 def dollars(nano: int | None) -> str | None:
     """Return an amount as a decimal of dollars."""
-    return None if nano is None else _plain(Decimal(nano).scaleb(-9))
+    if not nano:
+        return None if nano is None else "0"
+    return _plain(Decimal(nano).scaleb(-9))
 
 
 def _plain(number: Decimal) -> str:

@@ -58,8 +58,9 @@ def _broke_off(i: Interaction) -> bool:
 
 def is_withheld(i: Interaction, usage: Usage) -> bool:
     """Whether the provider says that it does not know what it charges for."""
-    lacks_input = usage.input_tokens is None and usage.input_is_null
-    return bool(lacks_input or (i.completion.begun and usage.output_tokens is None and usage.output_is_null))
+    if usage.input_tokens is None and usage.input_is_null:
+        return True
+    return usage.output_tokens is None and bool(usage.output_is_null) and i.completion.begun
 
 
 def estimate(i: Interaction, count: Count = tokens.count) -> Usage:

@@ -44,6 +44,8 @@ _log = structlog.get_logger()
 class _Model(NamedTuple):
     """The series of one provider, model and agent."""
 
+    durations: dict[int, Distribution]
+    """By the status that the client got."""
     first_token: Distribution
     inter_token: Distribution
     per_second: Distribution
@@ -165,8 +167,11 @@ class Metrics(Stage):
         whose = (provider, name, *_agent(i))
         model = self._models.get(whose) or self._make(whose)
         seconds = (i.finished or i.started) - i.started
-        status = str(i.status) if i.status else ""
-        self._durations.series(*whose, status).observe(seconds)
+        durations = model.durations.get(i.status)
+        if durations is None:
+            status = str(i.status) if i.status else ""
+            durations = model.durations[i.status] = self._durations.series(*whose, status)
+        durations.observe(seconds)
         if i.cost is not None:
             model.cost.value += i.cost * _DOLLARS
         if i.first_token is not None:
@@ -187,6 +192,7 @@ class Metrics(Stage):
 
     def _make(self, whose: tuple[str, str, str, str]) -> _Model:
         model = self._models[whose] = _Model(
+            {},
             self._first_token.series(*whose),
             self._inter_token.series(*whose),
             self._per_second.series(*whose),
