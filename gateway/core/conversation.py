@@ -96,9 +96,12 @@ class Conversation:
     def may_hold_results(self) -> bool:
         """Whether the history has to be read to know; it costs hardly anything."""
         document, start, end = self._place
-        for word in (*self.result_words, _ESCAPE):  # not any(): that costs as much as the searching
+        for word in self.result_words:  # not any(): that costs as much as the searching
             if document.find(word, start, end) >= 0:
                 return True
+        # A single letter is found ten times as fast.
+        if document.find(_ESCAPE[:1], start, end) >= 0 and document.find(_ESCAPE, start, end) >= 0:
+            return True
         return end > 0 and not self.result_words
 
     @cached_property

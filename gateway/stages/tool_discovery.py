@@ -6,6 +6,7 @@ seen an hour ago.
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from gateway.core.discovery import LONGEST_NAME, Sighting, sighting
@@ -24,9 +25,14 @@ _MOST = 512
 """Tools of one request that are looked at; no provider takes as many."""
 _SETS = 10_000
 """Ways to declare tools that are known at once."""
+_AGENTS = 100
+"""Agents whose last way is kept as it was sent, which is compared in no time."""
+_SHORT = 64 << 10
+"""Bytes of one that is."""
 
 _log = structlog.get_logger()
 _NEVER = float("-inf")
+_NOTHING: tuple[Sequence[bytes | msgspec.Raw], float] = ((), _NEVER)
 
 
 class ToolDiscovery(Stage):
@@ -40,6 +46,7 @@ class ToolDiscovery(Stage):
         self._redactor = redactor or Redactor()
         self._contents = contents
         self._sets: Bounded[int, float] = Bounded(_SETS)
+        self._last: Bounded[str, tuple[Sequence[bytes | msgspec.Raw], float]] = Bounded(_AGENTS)
         self._seen: Bounded[tuple[str, str], float] = Bounded()
         self.unfit = 0
         """Tools that were not told of: of what must not be stored, or of what can't be a name."""
@@ -55,12 +62,24 @@ class ToolDiscovery(Stage):
                 _log.exception("the tools of a request could not be read", id=i.id)
 
     def _look(self, i: Interaction, agent: str) -> None:
-        declared = tuple(map(bytes, i.request.declarations))
+        declarations = tuple(i.request.declarations)
+        last, seen = self._last.get(agent, _NOTHING)
+        if declarations == last and i.started - seen < _FRESH:
+            return
+        declared = tuple(map(bytes, declarations))
         if not any(declared):
             return
         key = hash((agent, declared))
-        if i.started - self._sets.get(key, _NEVER) < _FRESH:
-            return
+        seen = self._sets.get(key, _NEVER)
+        if i.started - seen >= _FRESH:
+            if not self._tell(i, agent):
+                return  # it comes again with the next request
+            seen = self._sets[key] = i.started
+        if sum(map(len, declared)) <= _SHORT:
+            self._last[agent] = tuple(map(_copied, declarations)), seen
+
+    def _tell(self, i: Interaction, agent: str) -> bool:
+        """Tell of what a request declares, where that is new; return whether all is known now."""
         told = {}
         for tool in self._tools(i)[:_MOST]:
             if not tool.name:
@@ -79,10 +98,10 @@ class ToolDiscovery(Stage):
             if i.started - self._seen.get(one, _NEVER) >= _FRESH:
                 told[one] = found
         if told and not self._remember(tuple(told.values())):
-            return  # it comes again with the next request
-        self._sets[key] = i.started
+            return False
         for one in told:
             self._seen[one] = i.started
+        return True
 
     def _tools(self, i: Interaction) -> Sequence[Tool]:
         """Return the declared tools without what must not be stored, as the log stores the body."""
@@ -109,3 +128,8 @@ class ToolDiscovery(Stage):
     def _hide(self, text: str, key: str) -> str:
         text = self._redactor.text(text)
         return text.replace(key, REDACTED) if key and key in text else text
+
+
+def _copied(piece: bytes | msgspec.Raw) -> bytes | msgspec.Raw:
+    """Return a piece of a body that does not keep all of it in memory."""
+    return piece.copy() if isinstance(piece, msgspec.Raw) else piece
