@@ -24,6 +24,7 @@ _SLOWEST = 1024
 _SMALL = 64 << 10
 _LEAVING = getattr(select, "POLLRDHUP", 0)
 """Its end of the connection is closed, where the system tells that; that all of it is gone, any system tells."""
+_CONTROL = bytes((*range(0x20), 0x7F))
 _SLOW = "The request body came too slowly; send it again."
 _TORN = "The request body is not encoded as its headers say, or is cut."
 
@@ -134,10 +135,11 @@ class Client:
         ``headers``: as for ``start``.
         """
         request = self._request
-        lines = [f"{name}: {value}" for name, value in headers]
+        lines = list(map(": ".join, headers))
         told = "".join(lines)
         if (
-            not (told.isascii() and told.isprintable())  # the writer knows what of it must never leave
+            not told.isascii()
+            or len(told.encode().translate(None, _CONTROL)) < len(told)  # the writer refuses to let it leave
             or len(body) > _JOINED
             or status in _BODILESS
             or request.method == "HEAD"

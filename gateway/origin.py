@@ -134,7 +134,8 @@ class Origin:
             protocol: Any = connection.protocol
             try:
                 protocol.set_response_params(skip_payload=method == "HEAD", read_until_eof=True, **LIMITS)
-                lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+                # Names are no plain strings, on which an f-string takes twice as long.
+                lines = "\r\n".join((*map(": ".join, headers), ""))
                 length = len(body) if isinstance(body, bytes) else body.length
                 if length is None:
                     lines = f"Transfer-Encoding: chunked\r\n{lines}"

@@ -43,7 +43,7 @@ class Frame(msgspec.Struct, gc=False):
 class Framer(ABC):
     """Cuts one response into frames."""
 
-    __slots__ = ("complete", "limit", "overflow", "pending")
+    __slots__ = ("complete", "limit", "overflow", "pending", "whole")
     only_json: ClassVar[bool] = True
     """No other payload has a place here, such as the one that ends some streams."""
 
@@ -56,11 +56,8 @@ class Framer(ABC):
         """A frame is over the limit; the framer can only be drained."""
         self.pending = 0
         """Bytes of an unfinished frame."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether the answer is one frame."""
-        return False
+        self.whole = False
+        """The answer is one frame."""
 
     @abstractmethod
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -147,9 +144,9 @@ class WholeFramer(BufferedFramer):
 
     __slots__ = ()
 
-    @property
-    def whole(self) -> bool:
-        return True
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.whole = True
 
     def feed(self, chunk: bytes) -> list[Frame]:
         self._keep(chunk)
@@ -172,9 +169,9 @@ class OpaqueFramer(Framer):
 
     __slots__ = ()
 
-    @property
-    def whole(self) -> bool:
-        return True
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.whole = True
 
     def feed(self, chunk: bytes) -> list[Frame]:
         return []

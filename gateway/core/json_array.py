@@ -10,28 +10,23 @@ _STRUCTURE = re.compile(rb'["\\{}\[\]]')
 class ArrayFramer(BufferedFramer):
     """A JSON array whose elements arrive one by one; any other body is read as a whole one."""
 
-    __slots__ = ("_depth", "_escaped", "_in_string", "_opened", "_whole")
+    __slots__ = ("_depth", "_escaped", "_in_string", "_opened")
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
-        self._whole = False
         self._opened = False
         self._depth = 0
         self._in_string = False
         self._escaped = False
 
-    @property
-    def whole(self) -> bool:
-        return self._whole
-
     def feed(self, chunk: bytes) -> list[Frame]:
-        if not self._opened and not self._whole:
+        if not self._opened and not self.whole:
             if not (head := chunk.lstrip()):
                 self._keep(chunk)
                 return []
             self._opened = head.startswith(b"[")
-            self._whole = not self._opened
-        if self._whole or self.complete:
+            self.whole = not self._opened
+        if self.whole or self.complete:
             self._keep(chunk)
             return []
         frames: list[Frame] = []
@@ -86,20 +81,20 @@ class ArrayFramer(BufferedFramer):
         raw = self.drain()
         if not raw:
             return []
-        if self._whole:
+        if self.whole:
             self.complete = True
             return [Frame(raw, raw)]
         return [Frame(raw, b"", "", Shape.BROKEN if raw.strip() else Shape.COMMENT)]
 
     def wrap(self, data: bytes, event: str = "", *, first: bool = False) -> bytes:
-        if self._whole:
+        if self.whole:
             return data
         return (b"[" if first else b",\r\n") + data
 
     def end(self, *, first: bool = False) -> bytes:
-        if self._whole:
+        if self.whole:
             return b""
         return b"[]" if first else b"\n]"
 
     def keep_alive(self, comment: bytes) -> bytes:
-        return b"" if self._whole else b"\n"
+        return b"" if self.whole else b"\n"
