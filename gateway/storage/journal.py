@@ -26,7 +26,7 @@ _PATIENCE = 5.0
 """Seconds for which the database may fail before records are spilled."""
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 """Seconds between tries."""
-_BATCH = 500
+_BATCH = 1000
 _MUCH = 4 << 20
 """Bytes that are committed at once, of what records don't share."""
 _MOST = 16 << 20
@@ -126,10 +126,9 @@ class Journal:
             self.size += size
             self._whole += whole
         self.pending += len(records)
+        self._wake_soon()
         if self._full:
             self._wake.set()
-        else:
-            self._wake_soon()
 
     @property
     def _full(self) -> bool:
@@ -138,7 +137,11 @@ class Journal:
 
     def _wake_soon(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_DELAY, self._wake.set)
+            self._timer = asyncio.get_running_loop().call_later(_DELAY, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     async def close(self) -> None:
         """Store what waits, bring in what was spilled; what can't be stays in the spill file for the next start."""
@@ -175,8 +178,11 @@ class Journal:
             # What came meanwhile waits for more: a batch has its own cost, however few are in it.
             while self._queue and (self._closing or self._full):
                 await self._flush()
-            if self._queue:
-                self._wake_soon()
+            if self._queue and self._timer is None:
+                self._wake_soon()  # unless what is left was due meanwhile
+            elif self._queue:
+                # While it was committed, what was in hand made the queue look full to whoever added to it.
+                self._wake.clear()
 
     async def _take_in_orphans(self) -> None:
         for spill in orphans(self._folder):
