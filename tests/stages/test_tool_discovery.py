@@ -1,6 +1,7 @@
 """Which tools are told of: every wire's, once, and nothing that must not be stored."""
 
 import gc
+import sys
 from time import perf_counter
 
 import msgspec
@@ -340,6 +341,25 @@ async def test_what_is_known_is_bounded(told):
     for number in range(25):
         await stage.on_done([chatted(f"t{number}")])
     assert len(stage._sets) <= 10
+
+
+async def test_ways_that_take_turns_are_each_told_of_once_an_hour(told):
+    stage = ToolDiscovery(told)
+    for at in range(100, 10_100, 500):
+        await stage.on_done([chatted("a", at=at), chatted("b", at=at + 1), chatted("b", at=at + 2)])
+    # At 100, 4100 and 8100.
+    assert told.all == [("support", "function", name) for name in "ababab"]
+
+
+async def test_what_is_compared_with_keeps_no_body_and_no_long_way(told):
+    stage = ToolDiscovery(told)
+    short = chatted("a")
+    body = short.request.body
+    await stage.on_done([short, chatted("b", agent="other", description="x" * 70_000)])
+    assert list(stage._last) == ["support"]
+    del short
+    gc.collect()
+    assert sys.getrefcount(body) == 2
 
 
 async def test_twenty_tools_unchanged_cost_next_to_nothing(told):

@@ -1,5 +1,7 @@
 """Interactions are written once, whatever way they come, and read as they were."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -9,6 +11,7 @@ from gateway.storage.queries import interactions, listing, statistics
 from gateway.storage.queries.listing import Filter
 from gateway.storage.tables import contents, facets, in_flight
 from gateway.storage.tables import interactions as rows
+from gateway.tasks import spawn
 from tests.storage.made import START, body, count, record, store
 
 
@@ -20,6 +23,26 @@ async def one(database, id_):
 async def total(database, name="requests"):
     async with database.read() as connection:
         return sum(each[name] for each in await statistics.sums(connection, "time"))
+
+
+async def test_nobody_waits_while_the_rows_of_a_large_batch_are_made():
+    turns, made = 0, []
+
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def make(place):
+        made.append((place, turns))
+        return (place,)
+
+    task = spawn(other(), name="other")
+    rows = await interactions._made(make, range(700))
+    task.cancel()
+    assert rows == [(place,) for place in range(700)]
+    assert [turn for _, turn in made] == [0] * 250 + [1] * 250 + [2] * 200
 
 
 def full():

@@ -30,9 +30,11 @@ class Store:
         self.poison = set()
         self.poisoned = IntegrityError("insert", None, Exception("no"))
         self.calls = 0
+        self.slow = 0.0
 
     async def commit(self, starts, records, *, again):
         self.calls += 1
+        await asyncio.sleep(self.slow)
         if self.down_after == 0:
             self.down = True
         if self.down:
@@ -145,6 +147,43 @@ async def test_who_has_to_stop_waits_once_for_a_database_and_not_for_every_batch
     await journal.close()
     assert (journal.spilled, journal.lost) == (6, 0)
     assert store.calls == 1
+
+
+async def test_what_comes_while_a_full_batch_is_committed_waits_for_more(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "_BATCH", 3)
+    monkeypatch.setattr(journal_module, "_DELAY", 0.2)
+    store.slow = 0.05
+    journal = make(store, tmp_path)
+    await journal.open()
+    journal.put([], [record(name) for name in "abc"])
+    await asyncio.sleep(0.02)
+    for name in "de":
+        journal.put([], [record(name)])
+    await until(lambda: journal.committed == 3)
+    await asyncio.sleep(0.1)
+    assert (journal.pending, store.calls) == (2, 1)
+    await until(lambda: not journal.pending)
+    assert (list(store.rows), store.calls) == (list("abcde"), 2)
+    await journal.close()
+
+
+@pytest.mark.parametrize("first", ["a", "abc"])
+async def test_what_was_due_while_another_batch_was_committed_is_committed_next(
+    store, tmp_path, monkeypatch, first
+):
+    monkeypatch.setattr(journal_module, "_BATCH", 3)
+    monkeypatch.setattr(journal_module, "_DELAY", 0.05)
+    store.slow = 0.2
+    journal = make(store, tmp_path)
+    await journal.open()
+    journal.put([], [record(name) for name in first])
+    await until(lambda: store.calls)
+    journal.put([], [record("d")])
+    await until(lambda: journal.committed == len(first))
+    await asyncio.sleep(0.02)
+    assert store.calls == 2
+    await until(lambda: not journal.pending)
+    await journal.close()
 
 
 class BadValue(Exception):
