@@ -86,7 +86,7 @@ class Verdict:
 def verdicts(gateway: Results, direct: Streams) -> Iterator[Verdict]:
     """The budgets of a gateway whose every answer is gated, recorded and stored.
 
-    Its streams are left before they end, so their tokens are counted, for which a table of 80 MB is loaded.
+    Its streams are left before they end, so their tokens are counted, for which a table of 50 MB is loaded.
     """
     for row, limit in ((PLAIN, 1.4), (EVENT, 1.3)):
         ratio = statistics.median(ratios(row, gateway))

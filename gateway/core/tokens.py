@@ -1,6 +1,6 @@
 """How many tokens a text has, as an estimate for every vendor: counted with the table ``o200k_base``.
 
-Rules: the table is package data and never downloaded; it takes 80 MB and a third of a second, so it is loaded
+Rules: the table is package data and never downloaded; it takes 50 MB and a third of a second, so it is loaded
 on first use, and ``tiktoken`` is imported only then. Loading holds the interpreter for a tenth of a second, even
 from a thread: whoever can do with ``guess`` loads it only where nobody waits. Counting is synchronous and runs at
 some 20 MB/s: what may be long is counted off the loop (``gateway.counting``). Billing uses what the provider reports.
@@ -56,7 +56,9 @@ def _read() -> "tiktoken.Encoding":
         raise ValueError("the table of tokens is damaged: install the package again")
     ranks = {b64decode(token): int(rank) for token, rank in map(bytes.split, data.splitlines())}
     # Special tokens that stand in a text are text: nobody's words may be worth one token, or be refused.
-    return tiktoken.Encoding("o200k_base", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    encoding = tiktoken.Encoding("o200k_base", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    ranks.clear()  # it has them in a table of its own, and keeps these, which take 30 MB, only to be pickled
+    return encoding
 
 
 _table = _Table()

@@ -73,6 +73,16 @@ def test_nothing_is_loaded_before_the_first_count():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_table_is_in_memory_once():
+    code = (
+        "import gc, psutil, tiktoken; from gateway.core import tokens; "
+        "of = psutil.Process().memory_info; before = of().rss; "
+        "tokens.count(['x']); gc.collect(); print(of().rss - before)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert 20e6 < int(loaded.stdout) < 65e6
+
+
 def test_threads_load_the_table_once(monkeypatch):
     loads = []
     read = tokens._read
