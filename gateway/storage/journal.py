@@ -82,6 +82,7 @@ class Journal:
         self._spill: Spill | None = None
         self._lock = asyncio.Lock()
         self._healing: asyncio.Task[None] | None = None
+        self._adopting: asyncio.Task[None] | None = None
         self._closing = False
         self.size = 0
         """Bytes that wait."""
@@ -115,6 +116,7 @@ class Journal:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._spill = of_worker(self._folder, self._worker)
         self._task = spawn(self._run(), name="journal")
+        self._adopting = spawn(self._adopt(list(orphans(self._folder))), name="journal")
 
     def put(self, starts: Sequence[Started], records: Sequence[Record]) -> None:
         """Queue what has begun and what has ended. Never waits."""
@@ -149,9 +151,10 @@ class Journal:
         self._wake.set()
         if self._task is not None:
             await self._task
-        if self._healing is not None:
-            self._healing.cancel()
-            await asyncio.wait([self._healing])
+        for task in (self._healing, self._adopting):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         if self._spill is None:
             return
         if self._spill.size:
@@ -165,7 +168,6 @@ class Journal:
         self._spill = None
 
     async def _run(self) -> None:
-        await self._take_in_orphans()
         while self._queue or not self._closing:
             await self._wake.wait()
             if not self._closing:
@@ -176,27 +178,32 @@ class Journal:
             if self._queue:
                 await self._flush()
             # What came meanwhile waits for more: a batch has its own cost, however few are in it.
-            while self._queue and (self._closing or self._full):
+            while self._queue and (self._closing or self._full or self.lag > _DELAY):
                 await self._flush()
-            if self._queue and self._timer is None:
-                self._wake_soon()  # unless what is left was due meanwhile
-            elif self._queue:
+            if self._queue:
                 # While it was committed, what was in hand made the queue look full to whoever added to it.
                 self._wake.clear()
+                self._wake_soon()
 
-    async def _take_in_orphans(self) -> None:
-        for spill in orphans(self._folder):
-            try:
-                if self._closing:
-                    return
-                await self._ingest(spill)
-                await self._close_lost(spill.worker)
-                await self._empty(spill)
-            except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
-                _log.error(
-                    "a spill file could not be taken in; it stays for the next start", error=reason(error)
-                )
-            finally:
+    async def _adopt(self, left: list[Spill]) -> None:
+        """Take in what workers that have died left behind, as soon as the database takes it."""
+        tries = 0
+        try:
+            while left and not self._closing:  # a driver may lose the cancellation
+                for spill in tuple(left):
+                    try:
+                        await self._ingest(spill)
+                        await self._close_lost(spill.worker)
+                        await self._empty(spill)
+                    except Exception as error:  # noqa: BLE001  # drivers raise what they like, and nothing may be lost by it
+                        _log.warning("a spill file can't be taken in yet", error=reason(error), tries=tries)
+                    else:
+                        left.remove(spill)
+                        spill.close()
+                await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)] if left else 0)
+                tries += 1
+        finally:
+            for spill in left:
                 spill.close()
 
     async def _flush(self) -> None:

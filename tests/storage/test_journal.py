@@ -11,7 +11,7 @@ from gateway.storage import journal as journal_module
 from gateway.storage import tables
 from gateway.storage.journal import Journal
 from gateway.storage.queries import interactions, statistics
-from gateway.storage.spill import of_worker
+from gateway.storage.spill import of_worker, orphans
 from tests.storage.entries import record, started
 from tests.storage.made import count
 
@@ -184,6 +184,37 @@ async def test_what_was_due_while_another_batch_was_committed_is_committed_next(
     assert store.calls == 2
     await until(lambda: not journal.pending)
     await journal.close()
+
+
+async def test_what_a_dead_worker_left_is_taken_in_once_the_database_is_back(store, tmp_path):
+    dead = of_worker(tmp_path, "w0")
+    dead.append([started("s"), record("a")])
+    dead.close()
+    store.down = True
+    journal = make(store, tmp_path)
+    await journal.open()
+    await asyncio.sleep(0.05)
+    assert (store.rows, store.lost) == ({}, [])
+    store.down = False
+    await until(lambda: store.lost)
+    await given(journal, [], [record("b")])
+    assert (set(store.rows), store.begun, store.lost, journal.ingested) == ({"a", "b"}, {"s"}, ["w0"], 1)
+    await journal.close()
+    assert store.calls < 20
+
+
+async def test_who_stops_leaves_what_it_could_not_take_in_to_the_next(store, tmp_path):
+    dead = of_worker(tmp_path, "w0")
+    dead.append([record("a")])
+    dead.close()
+    store.down = True
+    journal = make(store, tmp_path)
+    await journal.open()
+    await asyncio.sleep(0.03)
+    await journal.close()
+    [left] = orphans(tmp_path)
+    assert (left.worker, [entry.id for entry in left.read(0, 9)[0]]) == ("w0", ["a"])
+    left.close()
 
 
 class BadValue(Exception):
