@@ -18,10 +18,11 @@ from gateway.settings.model import (
     is_loopback,
 )
 from gateway.settings.providers import key_references, provider_overrides
-from gateway.settings.sources import keys, load, read_secret, unknown_variables
+from gateway.settings.sources import FILE, keys, load, read_secret, unknown_variables
 
 __all__ = [
     "DECLARABLE",
+    "FILE",
     "UNENFORCED",
     "Drain",
     "Log",

@@ -13,6 +13,8 @@ from gateway.settings.model import Places, Settings, SettingsError
 from gateway.settings.verify import checked, decode, is_table, kinds, suggest, verify
 
 PREFIX = "GATEWAY_"
+FILE = "gateway.toml"
+"""What is read if no other file is named, and this one is there."""
 _SECRETS = ("admin_token", "database_url", "secret_key")
 """Keys whose value may be in a file of its own: ``GATEWAY_ADMIN_TOKEN_FILE``."""
 _JSON_LIST = re.compile(r'\s*\[\s*["\]]')
@@ -30,8 +32,8 @@ def load(
     """Read all sources; ``file``: a path that must exist, else ``gateway.toml`` if it is there."""
     env = os.environ if environment is None else environment
     path = file or env.get("GATEWAY_CONFIG") or ""
-    if not path and Path("gateway.toml").is_file():
-        path = "gateway.toml"
+    if not path and Path(FILE).is_file():
+        path = FILE
     document, places = read(path) if path else ({}, {})
     _resolve(document, env, places)
     verify(document, Settings, places)  # a mistake in the file is one, even if the environment overrides it

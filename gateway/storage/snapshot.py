@@ -9,8 +9,8 @@ What can't be read changes nothing: the snapshot stays, and the log says why, on
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -19,7 +19,7 @@ from gateway.core.entities import KINDS, Entity, ProviderSecret
 from gateway.core.provider import Providers
 from gateway.core.snapshot import Entities, Snapshot, Snapshots, build, merged
 from gateway.secrets import Keyring, SecretError
-from gateway.settings import Settings, SettingsError, without_effect
+from gateway.settings import FILE, Settings, SettingsError, without_effect
 from gateway.settings import merged as merged_settings
 from gateway.storage.database import Database
 from gateway.storage.queries import entities as queries
@@ -86,7 +86,8 @@ class Refresh:
         self._reread = reread
         self._version = 0
         self._created: Entities = {}
-        self._file = _identity(settings.file)
+        self._path = settings.file or FILE  # which may come yet
+        self._file = _identity(settings.file) if settings.file else None
         self._seen = self._file
         self._failing = False
         self._looking = asyncio.Lock()  # of two looks at once the older one could win
@@ -148,10 +149,13 @@ class Refresh:
         return True
 
     async def _look_at_file(self) -> bool:
-        before, self._seen = self._seen, _identity(self.settings.file)
-        if self._reread is None or self._seen in (self._file, None) or self._seen != before:
+        before, self._seen = self._seen, _identity(self._path)
+        if self._reread is None or self._seen == self._file or self._seen != before:
             return False
         self._file = self._seen
+        if self._file is None:
+            _log.warning(f"{self._path} is gone; the configuration stays as it was")
+            return False
         try:
             changed, providers, secrets = await asyncio.to_thread(self._reread)
             settings, restart = merged_settings(self._started_with, changed)
@@ -209,7 +213,7 @@ def _can_be(kind: str, entity: Entity) -> bool:
 def _identity(file: str) -> tuple[int, int, int, int] | None:
     """Return what differs when a file was changed or replaced; ``None``: it is not there."""
     try:
-        found = os.stat(file)  # noqa: PTH116  # of a name that may be empty
+        found = Path(file).stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -217,17 +217,35 @@ async def test_an_invalid_edit_is_told_of_once_and_ignored(tmp_path, logged):
     assert "bb" in refresh.snapshots.current.agents
 
 
-async def test_a_file_that_goes_away_changes_nothing(tmp_path):
+async def test_a_file_that_goes_away_changes_nothing_and_is_told_of_once(tmp_path, logged):
     file = File(tmp_path, "[[agents]]\nslug = 'a'")
     refresh = await file.refresh()
     file.path.unlink()
-    for _ in range(3):
+    for _ in range(4):
         await refresh.look()
     assert "a" in refresh.snapshots.current.agents
+    assert events(logged, "warning") == [f"{file.path} is gone; the configuration stays as it was"]
     file.path.write_text("[[agents]]\nslug = 'b'")
     for _ in range(2):
         await refresh.look()
     assert "b" in refresh.snapshots.current.agents
+
+
+async def test_a_file_that_is_not_there_at_the_start_may_come(tmp_path, monkeypatch, logged):
+    monkeypatch.chdir(tmp_path)
+
+    def reread():
+        return configuration.load(None, {}), Providers(), {}
+
+    refresh = await following(None, configuration.load(None, {}), reread=reread)
+    for _ in range(3):
+        await refresh.look()
+    assert logged == []
+    (tmp_path / "gateway.toml").write_text("[[agents]]\nslug = 'late'")
+    for _ in range(2):
+        await refresh.look()
+    assert "late" in refresh.snapshots.current.agents
+    assert [entry["file"] for entry in logged] == ["gateway.toml"]
 
 
 async def test_a_link_that_is_turned_is_seen(tmp_path):
