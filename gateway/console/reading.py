@@ -9,6 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from gateway.console.refusals import Refusal
+from gateway.settings import suggest
 
 _MOST_PARAMETERS = 50
 _UNKNOWN = re.compile(
@@ -17,8 +18,8 @@ _UNKNOWN = re.compile(
 _MISSING = re.compile(
     r"Object missing required field `(?P<name>.*?)`(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL
 )
-
-
+_NO_TIME = ("Invalid RFC3339", "Invalid epoch", "Timestamp is out of range")
+"""How complaints of a text or number begin that should be a time."""
 _STEP = re.compile(r"[^.\[\]]+|\[[^\]]*\]")
 """One step of the way to a place."""
 
@@ -75,29 +76,45 @@ def _convert(value: Any, kind: type[msgspec.Struct], *, strict: bool) -> Any:
 
 def _refused(said: str, kind: type[msgspec.Struct]) -> Refusal:
     """Return the complaint of the decoder as a sentence, and the place apart from it."""
-    for pattern, sentence in ((_UNKNOWN, "There is no such field."), (_MISSING, "It must be there.")):
+    for pattern, sentence in ((_UNKNOWN, "There is no such field"), (_MISSING, "It must be there")):
         if match := pattern.fullmatch(said):
-            return Refusal(400, sentence, ".".join(part for part in (match["place"], match["name"]) if part))
+            place, name = match["place"] or "", match["name"]
+            meant = suggest(name, _names(kind, place)) if pattern is _UNKNOWN else ""
+            return Refusal(400, sentence + (meant or "."), f"{place}.{name}" if place else name)
     what, _, place = said.partition(" - at `$")
     place = place.rstrip("`").lstrip(".")
-    if choices := list(_choices(inspect.type_info(kind), _STEP.findall(place))):
+    if what.startswith(_NO_TIME):
+        what = "It is no time that can be read: write one as 2027-01-01T09:00:00Z"
+    elif choices := _choices(kind, place):
         what = f"{what}: it is one of {', '.join(choices)}"
     return Refusal(400, what.replace("`", "") + ".", place)
 
 
-def _choices(of: inspect.Type, steps: Sequence[str]) -> Iterator[str]:
-    """Yield the words that are taken at a place, if only some are."""
+def _names(kind: type[msgspec.Struct], place: str) -> list[str]:
+    """Return the fields that are taken at a place."""
+    found = _at(inspect.type_info(kind), _STEP.findall(place))
+    return [f.encode_name for each in found if isinstance(each, inspect.StructType) for f in each.fields]
+
+
+def _choices(kind: type[msgspec.Struct], place: str) -> list[str]:
+    """Return the words that are taken at a place, if only some are."""
+    found = _at(inspect.type_info(kind), _STEP.findall(place))
+    return [str(word) for each in found if isinstance(each, inspect.LiteralType) for word in each.values]
+
+
+def _at(of: inspect.Type, steps: Sequence[str]) -> Iterator[inspect.Type]:
+    """Yield the types that a value at a place may have."""
     if isinstance(of, inspect.UnionType):
         for each in of.types:
-            yield from _choices(each, steps)
-    elif isinstance(of, inspect.LiteralType) and not steps:
-        yield from map(str, of.values)
-    elif isinstance(of, inspect.StructType) and steps:
+            yield from _at(each, steps)
+    elif not steps:
+        yield of
+    elif isinstance(of, inspect.StructType):
         for field in of.fields:
             if field.encode_name == steps[0]:
-                yield from _choices(field.type, steps[1:])
-    elif isinstance(of, inspect.ListType | inspect.VarTupleType) and steps:
-        yield from _choices(of.item_type, steps[1:])
+                yield from _at(field.type, steps[1:])
+    elif isinstance(of, inspect.ListType | inspect.VarTupleType):
+        yield from _at(of.item_type, steps[1:])
 
 
 def _check_texts(value: Any, place: str = "") -> None:

@@ -19,6 +19,7 @@ from gateway.settings.model import (
 )
 from gateway.settings.providers import key_references, provider_overrides
 from gateway.settings.sources import FILE, keys, load, read_secret, unknown_variables
+from gateway.settings.verify import suggest
 
 __all__ = [
     "DECLARABLE",
@@ -38,6 +39,7 @@ __all__ = [
     "merged",
     "provider_overrides",
     "read_secret",
+    "suggest",
     "unknown_variables",
     "without_effect",
 ]

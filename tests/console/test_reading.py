@@ -53,6 +53,32 @@ def test_a_parameter_that_can_not_be(text, path):
     assert (refused.value.status, refused.value.path) == (400, path)
 
 
+@pytest.mark.parametrize(
+    ("read", "said", "why"),
+    [
+        (read_query, "limt=3", "There is no such field; did you mean 'limit'?"),
+        (read_query, "colour=red", "There is no such field."),
+        (read_query, "from=yesterday", "It is no time that can be read: write one as 2027-01-01T09:00:00Z."),
+        (
+            read_query,
+            "from=99999999999999999",
+            "It is no time that can be read: write one as 2027-01-01T09:00:00Z.",
+        ),
+        (read_query, "by=agnet", "Invalid enum value 'agnet': it is one of agent, time."),
+        (
+            read_body,
+            b'{"name":"x","conditions":[{"key":"k","kye":1}]}',
+            "There is no such field; did you mean 'key'?",
+        ),
+        (read_body, b'{"nmae":"x"}', "There is no such field; did you mean 'name'?"),
+    ],
+)
+def test_what_is_said_helps(read, said, why):
+    with pytest.raises(Refusal) as refused:
+        read(Query if read is read_query else Body, said)
+    assert refused.value.message == why
+
+
 def test_parameters():
     assert read_query(Query, "") == Query()
     assert read_query(Query, "limit=7&q=a%26b+c%25") == Query(limit=7, q="a&b c%")
