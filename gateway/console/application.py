@@ -16,7 +16,7 @@ from aiohttp import web
 from gateway.admission import check_framing
 from gateway.client import read_body as receive
 from gateway.console.access import Access
-from gateway.console.actors import NOBODY, Actor
+from gateway.console.actors import NOBODY, Actor, Role
 from gateway.console.logins import presented_session
 from gateway.console.reading import read_body, read_query
 from gateway.console.refusals import Refusal
@@ -116,7 +116,10 @@ class Console:
         by_cookie = bool(cookie) and "Authorization" not in request.headers
         check_site(request, host, write=route.takes_body, session=by_cookie)
         if actor.role < route.role or (actor.agent is not None and not route.scoped):
-            raise Refusal(403, f"This takes a console token of the role {route.role.word!r}, at least.")
+            first = " The first one is GATEWAY_ADMIN_TOKEN." if route.role is Role.ADMIN else ""
+            raise Refusal(
+                403, f"This takes a console token of the role {route.role.word!r}, at least.{first}"
+            )
         parameters = read_query(route.query, query)
         body = None
         if route.takes_body:

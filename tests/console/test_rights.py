@@ -39,8 +39,11 @@ async def test_every_route_takes_its_role_and_no_less(running):
         status, body, _ = await call(running, route)
         assert (status, body["error"]["code"]) == (401, "unauthorized"), route
         for role, token in tokens.items():
-            status, _, _ = await call(running, route, token)
+            status, body, _ = await call(running, route, token)
             assert (status == 403) is (role < route.role), (route.method, route.path, role)
+            if status == 403:
+                tells = "GATEWAY_ADMIN_TOKEN" in body["error"]["message"]
+                assert tells is (route.role is Role.ADMIN), body
 
 
 async def test_what_changes_is_not_for_readers(running):
