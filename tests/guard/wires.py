@@ -1,5 +1,6 @@
 """Each wire's conversation with tools, as its vendor's client sends it and as its upstream answers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -35,14 +36,14 @@ class Result:
     call_id: str = "call_0"
 
 
-class Wire:
+class Wire(ABC):
     """One format; ``ask`` sends a question, the results so far and the declared tools through the vendor's client."""
 
     name: ClassVar[str]
     error: ClassVar[type[Exception]]
 
-    def whole(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def whole(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]: ...
 
     def answer(self, name: str, arguments: dict[str, Any], *, stream: bool) -> bytes:
         """The upstream's answer that calls a tool, head and all."""
@@ -66,11 +67,12 @@ class Wire:
     def end(self, name: str, arguments: dict[str, Any]) -> list[bytes]:
         return DIALECTS[self.name].end()
 
+    @abstractmethod
     async def ask(
         self, port: int, tools: Sequence[str], results: Sequence[Result] = (), *, stream: bool, built_in: bool = False,
         headers: dict[str, str] | None = None,
     ) -> Seen:  # fmt: skip
-        raise NotImplementedError
+        ...
 
 
 def _openai(port: int, headers: dict[str, str] | None) -> openai.AsyncOpenAI:

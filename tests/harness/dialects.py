@@ -1,5 +1,6 @@
 """What each wire's requests, answers and errors look like, written by hand and independent of the gateway."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,7 +62,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Dialect:
+class Dialect(ABC):
     """One wire format, as client and upstream speak it."""
 
     name: ClassVar[str]
@@ -70,29 +71,29 @@ class Dialect:
     stream_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     key_header: ClassVar[tuple[str, str]] = ("authorization", f"Bearer {CLIENT_KEYS['openai']}")
 
-    def path(self, *, stream: bool, model: str = "") -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def path(self, *, stream: bool, model: str = "") -> str: ...
 
-    def body(self, *, stream: bool, model: str = "") -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def body(self, *, stream: bool, model: str = "") -> bytes: ...
 
     def start(self) -> list[bytes]:
         return []
 
-    def text(self, text: str) -> list[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def text(self, text: str) -> list[bytes]: ...
 
-    def tool_call(self, name: str, arguments: str) -> list[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def tool_call(self, name: str, arguments: str) -> list[bytes]: ...
 
-    def finish(self, reason: str) -> list[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def finish(self, reason: str) -> list[bytes]: ...
 
     def end(self) -> list[bytes]:
         return []
 
-    def whole(self, text: str = "Hello, world.", tool: str = "") -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def whole(self, text: str = "Hello, world.", tool: str = "") -> bytes: ...
 
     def upstream_error(self, status: int) -> bytes:
         """An error body as the vendor sends it."""
@@ -100,9 +101,9 @@ class Dialect:
             {"error": {"message": "vendor says no", "type": "vendor_type", "code": "vendor_code"}}
         )
 
+    @abstractmethod
     def stream_error(self) -> list[bytes]:
         """The vendor's own error, in the middle of a stream."""
-        raise NotImplementedError
 
     def check_error(self, status: int, body: bytes) -> None:
         """A body of ours for this status has the vendor's shape and our names."""
